@@ -1,0 +1,172 @@
+"""`embergate check` and `embergate plan`."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.budget import budgets
+from agent.compile import Checked, check_file, plan_file
+from config.ledger import ledger_path
+from config.limits import MS
+from config.model import Rs485Link, Site
+from config.plan import Plan
+from config.problems import EXIT_CONFIG, LANGUAGES, as_json, render
+from config.quantity import time_text
+from config.registers import long_form, short_form
+
+_LISTED = 40  # points listed one by one; a larger site is summed up
+
+SiteArgument = Annotated[Path, typer.Argument(help="the site file", show_default=False)]
+JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable")]
+LangOption = Annotated[str, typer.Option("--lang", help="language of problems: en or zh")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands `check` and `plan`."""
+    app.command("check")(check)
+    app.command("plan")(plan)
+
+
+def check(site: SiteArgument, *, as_json_: JsonOption = False, lang: LangOption = "en") -> None:
+    """Check a site file and say how it is understood. Exit 78 when it has problems."""
+    checked = check_file(site)
+    _report(checked, json_=as_json_, lang=lang)
+    if as_json_:
+        print(json.dumps(_summary(checked), ensure_ascii=False, indent=1))
+    else:
+        print(_echo(checked), end="")
+
+
+def plan(
+    site: SiteArgument,
+    *,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="the plan file")] = None,
+    as_json_: JsonOption = False,
+    lang: LangOption = "en",
+) -> None:
+    """Compile a site file to the plan that every process loads. Exit 78 when it has problems."""
+    target = out or site.with_name("plan.cbor")
+    checked = _planned(site, target, json_=as_json_, lang=lang)
+    assert checked.plan is not None
+    if as_json_:
+        print(json.dumps({**_summary(checked), "plan": str(target)}, ensure_ascii=False, indent=1))
+    else:
+        print(
+            f"{target}: {len(checked.plan.points)} points, digest {checked.plan.digest.hex()[:16]}"
+        )
+        print(f"{ledger_path(site)}: point ids; keep it with the site file")
+
+
+def compile_or_exit(site: Path, out: Path, *, lang: str = "en") -> Plan:
+    """Compile `site` into the plan file `out`; print its problems and exit 78 when it has any."""
+    checked = _planned(site, out, json_=False, lang=lang)
+    assert checked.plan is not None
+    return checked.plan
+
+
+def _planned(site: Path, out: Path, *, json_: bool, lang: str) -> Checked:
+    try:
+        checked = plan_file(site, out)
+    except OSError as e:
+        typer.echo(f"{e.filename or out}: cannot be written: {e.strerror}", err=True)
+        raise typer.Exit(1) from e
+    _report(checked, json_=json_, lang=lang)
+    return checked
+
+
+def _report(checked: Checked, *, json_: bool, lang: str) -> None:
+    """Print problems and exit; do nothing when there are none."""
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
+    if not checked.problems:
+        return
+    if json_:
+        body = {"problems": [as_json(p) for p in checked.problems], "left_off": checked.left_off}
+        print(json.dumps(body, ensure_ascii=False, indent=1))
+    else:
+        typer.echo(render(checked.problems, lang, checked.left_off), err=True, nl=False)
+    raise typer.Exit(EXIT_CONFIG)
+
+
+def _summary(checked: Checked) -> dict[str, Any]:
+    plan, site = checked.plan, checked.site
+    assert plan is not None
+    assert site is not None
+    ids = checked.ledger.ids()
+    return {
+        "problems": [],
+        "site": plan.site_id,
+        "digest": plan.digest.hex(),
+        "lines": [
+            {"name": line.name, "kind": line.kind, **counts}
+            for line, counts in zip(plan.lines, _line_counts(plan), strict=True)
+        ],
+        "points": [
+            {
+                "id": ids[f"{d.name}.{p.name}"],
+                "name": f"{d.name}.{p.name}",
+                "register": [short_form(p.function, p.address), long_form(p.function, p.address)],
+                "kind": p.kind,
+                "unit": p.unit,
+            }
+            for d in site.devices
+            for p in d.points
+        ],
+    }
+
+
+def _line_counts(plan: Plan) -> list[dict[str, int]]:
+    polls: Counter[int] = Counter()
+    points: Counter[int] = Counter()
+    for poll in plan.polls:
+        line = plan.devices[poll.device].line
+        polls[line] += 1
+        points[line] += len(poll.points) // 4
+    devices = Counter(d.line for d in plan.devices)
+    return [
+        {"devices": devices[i], "points": points[i], "polls": polls[i]}
+        for i in range(len(plan.lines))
+    ]
+
+
+def _echo(checked: Checked) -> str:
+    """How the site was understood, in a few lines."""
+    plan, site = checked.plan, checked.site
+    assert plan is not None
+    assert site is not None
+    out = [f"{site.id}: {len(plan.points)} points, {len(plan.zones)} zones, "
+           f"{len(plan.outputs)} sirens, {len(plan.effects)} effects, "
+           f"{len(plan.couriers)} couriers"]  # fmt: skip
+    with_siren = {plan.devices[o.device].line for o in plan.outputs}
+    rows = zip(site.links, _line_counts(plan), budgets(plan), strict=True)
+    for i, (link, counts, budget) in enumerate(rows):
+        where = link.port if isinstance(link, Rs485Link) else f"{link.host}:{link.port}"
+        text = f"  {link.name} ({link.kind}, {where}): {counts['devices']} devices, "
+        text += f"{counts['points']} points in {counts['polls']} polls"
+        if budget.share:
+            text += f", {budget.share:.0%} of its time"
+        if i in with_siren:
+            text += f", a siren order leaves within {-(-budget.siren_ns // MS)}ms"
+        out.append(text)
+    out += _point_lines(site)
+    out.append("no problems")
+    return "".join(f"{line}\n" for line in out)
+
+
+def _point_lines(site: Site) -> list[str]:
+    out: list[str] = []
+    for device in site.devices:
+        for point in device.points[: max(0, _LISTED - len(out))]:
+            register_ = short_form(point.function, point.address)
+            bit = "" if point.bit is None else f" bit {point.bit}"
+            forms = f"{register_} = {long_form(point.function, point.address)}{bit}"
+            unit = f", {point.unit}" if point.unit else ""
+            out.append(f"  {device.name}.{point.name}: {forms}, {point.type}, {point.kind}{unit}, "
+                       f"every {time_text(point.poll_ns)}")  # fmt: skip
+    rest = sum(len(d.points) for d in site.devices) - len(out)
+    return [*out, f"  ... and {rest} more points"] if rest else out

@@ -1,0 +1,270 @@
+"""From a site file to its plan: what `embergate check` and `embergate plan` share.
+
+`check_file` runs every pass and answers a plan or problems; it writes nothing. `plan_file` also
+writes the id ledger and the plan, each in one step, the ledger first: an id that has left the
+gateway is then always in the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.budget import budgets
+from config import model
+from config.checks import check_site, named_points
+from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
+from config.limits import STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
+from config.loader import Document, load, paused_collection, read_bytes
+from config.plan import (
+    NO_BIT,
+    NO_RULE,
+    PLAN_VERSION,
+    VALUE_TYPES,
+    Courier,
+    Device,
+    Effect,
+    Line,
+    Output,
+    Plan,
+    PointTable,
+    Poll,
+    WordRule,
+    Zone,
+    encode_plan,
+)
+from config.problems import Problem, Problems
+from config.profiles import Profile
+from config.site_reader import SiteFile, read_site
+from config.words import Mode
+from drivers.modbus.planner import Want, plan_requests
+
+_PARITY = {"none": "N", "even": "E", "odd": "O"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The outcome of a check: a plan with all that it came from, or problems in their order."""
+
+    problems: tuple[Problem, ...] = ()
+    left_off: int = 0  # problems beyond the most that are kept
+    plan: Plan | None = None
+    site: model.Site | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    ledger_file: Path | None = None
+
+
+def check_file(path: Path) -> Checked:
+    """Check a site file and compile its plan. Never raises on any content; writes nothing."""
+    problems = Problems()
+    with paused_collection():
+        data = read_bytes(path, problems)
+        if data is None:
+            return Checked(problems.in_order())
+        return _check(data, path, problems)
+
+
+def _check(data: bytes, path: Path, problems: Problems) -> Checked:
+    document = load(data, path.name, problems)
+    read = _clean_site(document, problems) if document is not None else None
+    ledger_file = ledger_path(path)
+    old = read_ledger(ledger_file, problems) if read is not None else None
+    if read is None or old is None or len(problems):
+        return Checked(problems.in_order(), problems.left_off)
+    ledger = update(old, read.site)
+    plan = compile_plan(read.site, ledger, digest(data, read.profiles, ledger))
+    assert document is not None
+    _check_time(plan, document, problems)
+    if len(problems):
+        return Checked(problems.in_order(), problems.left_off)
+    return Checked((), 0, plan, read.site, ledger, ledger_file)
+
+
+def _check_time(plan: Plan, document: Document, problems: Problems) -> None:
+    """A line whose polls take more time than there is can never keep its intervals."""
+    for line, budget in zip(plan.lines, budgets(plan), strict=True):
+        if budget.share > 1.0:
+            path = ("links", line.name)
+            args = {"share": f"{budget.share:.0%}"}
+            span = document.place(path, key=True)
+            problems.add(Problem("bus.overload", span, path, "bus.overload", args))
+
+
+def _clean_site(document: Document, problems: Problems) -> SiteFile | None:
+    """The site when shape and cross-checks are clean; a pass runs only after a clean one."""
+    read = read_site(document, problems)
+    if read is None:
+        return None
+    check_site(read.site, document, problems)
+    return read if not len(problems) else None
+
+
+def plan_file(path: Path, out: Path) -> Checked:
+    """Check a site file; when it is clean, write its ledger and its plan. Raises OSError."""
+    checked = check_file(path)
+    if checked.plan is not None:
+        assert checked.ledger_file is not None
+        write_ledger(checked.ledger_file, checked.ledger)
+        write_whole(out, encode_plan(checked.plan))
+    return checked
+
+
+def digest(source: bytes, profiles: dict[str, Profile], ledger: Ledger) -> bytes:
+    """SHA-256 over the site file, the profiles that it uses (by name) and the ledger."""
+    h = hashlib.sha256()
+    parts = [source, *(profiles[n].source for n in sorted(profiles)), ledger.text().encode()]
+    for part in parts:
+        h.update(struct.pack("<Q", len(part)))
+        h.update(part)
+    return h.digest()
+
+
+def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
+    """The plan of a site that passed every check. Pure; the same site gives the same bytes."""
+    ids = ledger.ids()
+    device_index = {d.name: i for i, d in enumerate(site.devices)}
+    line_index = {link.name: i for i, link in enumerate(site.links)}
+    zone_index = {z.name: i for i, z in enumerate(site.zones)}
+    output_index = {s.name: i for i, s in enumerate(site.sirens)}
+    flat = sorted(
+        (
+            (ids[f"{d.name}.{p.name}"], i, f"{d.name}.{p.name}", p)
+            for i, d in enumerate(site.devices)
+            for p in d.points
+        ),
+        key=lambda row: row[0],
+    )
+    point_index = {name: k for k, (_, _, name, _) in enumerate(flat)}
+    rules: dict[model.Rule, int] = {}
+    polls = tuple(
+        poll
+        for i, d in enumerate(site.devices)
+        for poll in _polls(
+            i, d.points, [point_index[f"{d.name}.{p.name}"] for p in d.points], rules
+        )
+    )
+    zones = []
+    devices = {d.name: d for d in site.devices}
+    for zone in site.zones:
+        members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
+        zones.append(Zone(zone.name, members, zone.needed))
+    refs = {"zone": zone_index, "device": device_index, "point": point_index}
+    return Plan(
+        version=PLAN_VERSION,
+        digest=plan_digest,
+        site_id=site.id,
+        site_name=site.name,
+        region=site.region,
+        points=_point_table(flat),
+        lines=tuple(_line(link) for link in site.links),
+        devices=tuple(Device(d.name, line_index[d.link], d.unit, d.profile) for d in site.devices),
+        polls=polls,
+        rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
+        zones=tuple(zones),
+        outputs=tuple(
+            Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
+        ),
+        effects=tuple(
+            Effect(
+                cause=e.cause,
+                ref=refs[e.cause][ref],
+                state=int(e.state),
+                outputs=tuple(output_index[s] for s in e.sound),
+                pattern=e.pattern,
+            )
+            for e in site.effects
+            for ref in _refs(e, devices)
+        ),
+        couriers=tuple(_courier(c) for c in site.couriers),
+    )
+
+
+def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
+    """The names behind a cause: one, or every point of `panel.l1d1-20`."""
+    if effect.cause != "point":
+        return [effect.ref]
+    return [name for name, _ in named_points((effect.ref,), devices)]
+
+
+def _line(link: model.TcpLink | model.Rs485Link) -> Line:
+    timeout, turnaround = link.timeout_ns, link.turnaround_ns
+    if isinstance(link, model.TcpLink):
+        return Line(
+            link.name, str(link.kind), host=link.host, tcp_port=link.port,
+            reply_timeout_ns=timeout, turnaround_ns=turnaround,
+        )  # fmt: skip
+    return Line(
+        link.name, str(link.kind), serial_port=link.port, baud=link.baud,
+        parity=_PARITY[link.parity], stop_bits=link.stop_bits, reply_timeout_ns=timeout,
+        turnaround_ns=turnaround,
+    )  # fmt: skip
+
+
+def _courier(courier: model.MqttCourier) -> Courier:
+    """Settings that are not given are not there: a courier never sees an empty path."""
+    given = courier.model_dump(exclude={"name", "kind"})
+    settings = {k: v for k, v in given.items() if v not in ("", False)}
+    settings["insecure"] = not courier.tls
+    settings["version"] = "auto"  # MQTT 5, or 3.1.1 where the broker speaks no 5
+    return Courier(courier.name, courier.kind, settings)
+
+
+def _point_table(flat: Sequence[tuple[int, int, str, model.Point]]) -> PointTable:
+    params = [value for _, _, _, p in flat for value in p.params]
+    return PointTable(
+        ids=_pack("I", [point_id for point_id, _, _, _ in flat]),
+        names=tuple(name for _, _, name, _ in flat),
+        devices=_pack("H", [device for _, device, _, _ in flat]),
+        kinds=tuple(p.kind for _, _, _, p in flat),
+        units=tuple(p.unit for _, _, _, p in flat),
+        modes=_pack("B", [int(p.mode) for _, _, _, p in flat]),
+        resolutions=_pack("d", [p.resolution for _, _, _, p in flat]),
+        stale_ns=_pack("q", [stale_ns(p) for _, _, _, p in flat]),
+        params=_pack("d", params),
+    )
+
+
+def stale_ns(point: model.Point) -> int:
+    """After how long without a sample a point is stale: STALE_INTERVALS polls, within bounds."""
+    stale = max(STALE_NS_MIN, STALE_INTERVALS * point.poll_ns)
+    return stale if point.mode is Mode.TELEMETRY else min(stale, STALE_NS_MAX)
+
+
+def _polls(
+    device: int, points: Sequence[model.Point], indices: Sequence[int], rules: dict[model.Rule, int]
+) -> Iterator[Poll]:
+    wants = [
+        Want(k, p.function, p.address, p.width, p.poll_ns, p.alarm) for k, p in enumerate(points)
+    ]
+    for request in plan_requests(wants):
+        chosen = [points[k] for k in request.keys]
+        yield Poll(
+            device=device,
+            function=request.function,
+            address=request.address,
+            count=request.count,
+            interval_ns=request.interval_ns,
+            alarm=request.alarm,
+            points=_pack("I", [indices[k] for k in request.keys]),
+            offsets=_pack("H", [p.address - request.address for p in chosen]),
+            types=_pack("B", [VALUE_TYPES.index(p.type) for p in chosen]),
+            bits=_pack("B", [NO_BIT if p.bit is None else p.bit for p in chosen]),
+            scales=_pack("d", [p.scale for p in chosen]),
+            biases=_pack("d", [p.bias for p in chosen]),
+            rules=_pack("H", [_rule(p, rules) for p in chosen]),
+        )
+
+
+def _rule(point: model.Point, rules: dict[model.Rule, int]) -> int:
+    if point.rule is None:
+        return NO_RULE
+    index = rules.setdefault(point.rule, len(rules))
+    assert index < NO_RULE
+    return index
+
+
+def _pack(code: str, values: Sequence[int] | Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(values)}{code}", *values)

@@ -1,0 +1,310 @@
+"""Cross-checks: what no single key can say. They run on a site whose shape is right.
+
+Registers that overlap, two units at one address, references that lead nowhere, sirens that cannot
+sound and fires that sound nothing. All problems of the pass at once, in the order of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from config.loader import Document
+from config.model import Device, Point, Rs485Link, Site
+from config.problems import Path, Problem, Problems
+from config.profiles import names_in
+from config.registers import COIL, DISCRETE, short_form
+from config.words import Flag, LineKind, Mode
+
+_SERIAL_UNITS = range(1, 248)  # Modbus over serial line V1.02, 2.2: 0 is broadcast, 248+ reserved
+_STATE_WORDS = {
+    Flag.FIRE: "fire",
+    Flag.PREALARM: "prealarm",
+    Flag.SUPERVISORY: "supervisory",
+    Flag.FAULT: "fault",
+}
+
+
+def check_site(site: Site, document: Document, problems: Problems) -> None:
+    """Add every contradiction of the site to `problems`."""
+    checks = _Checks(site, document, problems)
+    checks.links()
+    checks.devices()
+    checks.zones()
+    checks.sirens()
+    checks.effects()
+    if not len(problems):
+        checks.silence()
+
+
+def named_points(members: Iterable[str], devices: Mapping[str, Device]) -> list[tuple[str, Point]]:
+    """("device.point", point) of all that `device.point`, `device.l1d1-20` or `device.*` name.
+
+    Once each, in their order. Raises KeyError for an unknown device.
+    """
+    out: dict[str, Point] = {}
+    for text in members:
+        device_name, _, rest = text.partition(".")
+        device = devices[device_name]
+        for point in _members(device, rest, _by_name(device))[0]:
+            out.setdefault(f"{device_name}.{point.name}", point)
+    return list(out.items())
+
+
+def _by_name(device: Device) -> dict[str, Point]:
+    return {p.name: p for p in device.points}
+
+
+def _members(
+    device: Device, rest: str, points: Mapping[str, Point]
+) -> tuple[list[Point], str | None]:
+    """The points that `*`, `l1d1-20` or a name selects, and the first name that is not there."""
+    if rest == "*":
+        return list(device.points), None
+    if rest in points:
+        return [points[rest]], None
+    out: list[Point] = []
+    for name in names_in(rest) or [rest]:
+        if name not in points:
+            return out, name
+        out.append(points[name])
+    return out, None
+
+
+class _Checks:
+    def __init__(self, site: Site, document: Document, problems: Problems) -> None:
+        self.site = site
+        self.document = document
+        self.problems = problems
+        self.device_of = {d.name: d for d in site.devices}
+        self.points_of = {d.name: _by_name(d) for d in site.devices}
+        self.zone_of = {z.name: z for z in site.zones}
+        self.broken_zones: set[str] = set()
+
+    def add(self, message_id: str, path: Path, hint: str = "", *, key: bool = False,
+            **args: str) -> None:  # fmt: skip
+        span = self.document.place(path, key=key)
+        self.problems.add(Problem(message_id, span, path, hint, args))
+
+    def line(self, path: Path) -> str:
+        """The line of a name, as people count."""
+        return str(self.document.place(path, key=True).line)
+
+    def reference(
+        self, noun: str, value: str, known: Iterable[str], path: Path, section: Path
+    ) -> bool:
+        """Whether `value` is one of `known`; a problem with did-you-mean when it is not."""
+        names = list(known)
+        if value in names:
+            return True
+        near = self.problems.suggest(value, names)
+        if near is not None:
+            at = self.line((*section, near))
+            self.add("ref.unknown", path, "near_line", noun=noun, value=value, near=near, line=at)
+        elif names:
+            listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+            self.add("ref.unknown", path, "one_of", noun=noun, value=value, known=listed)
+        else:
+            self.add("ref.unknown", path, "ref.none", noun=noun, value=value)
+        return False
+
+    # --- links and devices --------------------------------------------------------------------
+
+    def links(self) -> None:
+        """A port has one master: two links on one port would talk into each other."""
+        first: dict[str, str] = {}
+        for link in self.site.links:
+            serial = isinstance(link, Rs485Link)
+            place = str(link.port) if isinstance(link, Rs485Link) else f"{link.host}:{link.port}"
+            other = first.setdefault(place, link.name)
+            if other != link.name:
+                path = ("links", link.name, "port" if serial else "host")
+                self.add("link.twice", path, value=place, other=other,
+                         line=self.line(("links", other)))  # fmt: skip
+
+    def devices(self) -> None:
+        links = {link.name: link for link in self.site.links}
+        first: dict[tuple[str, int], str] = {}
+        for device in self.site.devices:
+            path: Path = ("devices", device.name)
+            if self.reference("link", device.link, links, (*path, "link"), ("links",)):
+                unit, kind = str(device.unit), links[device.link].kind
+                if kind is not LineKind.TCP and device.unit not in _SERIAL_UNITS:
+                    self.add("unit.range", (*path, "unit"), value=unit)
+                other = first.setdefault((device.link, device.unit), device.name)
+                if other != device.name:
+                    self.add("unit.twice", (*path, "unit"), value=unit, link=device.link,
+                             other=other, line=self.line(("devices", other)))  # fmt: skip
+            self.registers(device)
+
+    def registers(self, device: Device) -> None:
+        """Two points may share a word (bits of it), never half of one."""
+        tables: dict[int, list[Point]] = {}
+        for point in device.points:
+            tables.setdefault(point.function, []).append(point)
+        for points in tables.values():
+            points.sort(key=lambda p: (p.address, p.width))
+            reach = points[0]  # of those so far, the one that ends last
+            places: dict[tuple[int, int | None], Point] = {}
+            for point in points:
+                same = places.setdefault((point.address, point.bit), point)
+                if same is not point:
+                    self._pair("point.same", point, same)
+                elif point.address < reach.address + reach.width and not (
+                    point.address == reach.address and point.width == reach.width
+                ):
+                    self._pair("point.overlap", point, reach)
+                if point.address + point.width > reach.address + reach.width:
+                    reach = point
+
+    def _pair(self, message_id: str, a: Point, b: Point) -> None:
+        places = [self.document.place(p.where, key=True) for p in (a, b)]
+        if (places[0].line, places[0].column) < (places[1].line, places[1].column):
+            a, b = b, a
+        wide = a if a.width > 1 else b
+        self.add(message_id, a.where, key=True, name=a.name, other=b.name, mine=_extent(a),
+                 theirs=_extent(b), line=self.line(b.where), type=wide.type)  # fmt: skip
+
+    # --- zones, sirens, effects -----------------------------------------------------------------
+
+    def point_reference(self, text: str, path: Path) -> list[Point]:
+        """The points that a text selects; [] after a problem."""
+        device_name, _, rest = text.partition(".")
+        if not self.reference("device", device_name, self.device_of, path, ("devices",)):
+            return []
+        device = self.device_of[device_name]
+        points, missing = _members(device, rest, self.points_of[device_name])
+        if missing is None:
+            return points
+        names = self.points_of[device_name]
+        near = self.problems.suggest(missing, list(names)) if missing else None
+        whole = f"{device_name}.{missing}" if missing else text
+        if near is not None:
+            self.add("ref.unknown", path, "near_line", noun="point", value=whole,
+                     near=f"{device_name}.{near}", line=self.line(names[near].where))  # fmt: skip
+        elif names:
+            known = ", ".join(f"{device_name}.{n}" for n in list(names)[:6])
+            known += ", …" if len(names) > 6 else ""
+            self.add("ref.unknown", path, "one_of", noun="point", value=whole, known=known)
+        else:
+            self.add("ref.unknown", path, "ref.none", noun="point", value=whole)
+        return []
+
+    def zones(self) -> None:
+        for zone in self.site.zones:
+            path: Path = ("zones", zone.name)
+            seen: set[str] = set()
+            broken = False
+            for i, text in enumerate(zone.members):
+                here = (*path, "points", i)
+                points = self.point_reference(text, here)
+                broken |= not points
+                device_name = text.partition(".")[0]
+                for point in points:
+                    whole = f"{device_name}.{point.name}"
+                    if whole in seen:
+                        self.add("zone.twice", here, value=whole)
+                    elif not point.can & (Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY):
+                        self.add("zone.cannot", here, value=whole, kind=point.kind)
+                    else:
+                        seen.add(whole)
+                        continue
+                    broken = True
+                    break
+            if broken:
+                self.broken_zones.add(zone.name)
+            elif zone.needed > len(seen):
+                self.add("zone.needed", (*path, "alarm"), "zone.needed", needed=str(zone.needed),
+                         count=str(len(seen)))  # fmt: skip
+
+    def sirens(self) -> None:
+        first: dict[tuple[str, int], str] = {}
+        for siren in self.site.sirens:
+            path: Path = ("sirens", siren.name)
+            known = self.device_of
+            if not self.reference("device", siren.device, known, (*path, "device"), ("devices",)):
+                continue
+            device = known[siren.device]
+            if device.coils is not None and siren.coil >= device.coils:
+                self.add("siren.coil", (*path, "coil"), coil=str(siren.coil),
+                         count=str(device.coils), profile=device.profile)  # fmt: skip
+            other = first.setdefault((siren.device, siren.coil), siren.name)
+            if other != siren.name:
+                self.add("siren.twice", (*path, "coil"), other=other,
+                         line=self.line(("sirens", other)))  # fmt: skip
+
+    def effects(self) -> None:
+        sirens = [s.name for s in self.site.sirens]
+        first: dict[tuple[str, str, Flag, str], int] = {}
+        for i, effect in enumerate(self.site.effects):
+            path: Path = ("effects", i)
+            for j, name in enumerate(effect.sound):
+                here = (*path, "sound", j)
+                if not self.reference("siren", name, sirens, here, ("sirens",)):
+                    continue
+                cause = (effect.cause, effect.ref, effect.state, name)
+                if cause in first:
+                    at = self.document.place(("effects", first[cause])).line
+                    self.add("effect.twice", here, siren=name, line=str(at))
+                first.setdefault(cause, i)
+            here = (*path, "when", effect.cause)
+            points = self.cause_points(effect.cause, effect.ref, here)
+            if points is None or effect.state is Flag.FAULT:
+                continue
+            if not any(p.can & effect.state for p in points):
+                state = _STATE_WORDS[effect.state]
+                self.add("effect.never", (*path, "when", "state"), value=effect.ref, state=state)
+
+    def cause_points(self, cause: str, ref: str, path: Path) -> Sequence[Point] | None:
+        """The points behind a cause; None after a problem."""
+        if cause == "zone":
+            if not self.reference("zone", ref, self.zone_of, path, ("zones",)):
+                return None
+            if ref in self.broken_zones:
+                return None  # said at the zone
+            return [p for _, p in named_points(self.zone_of[ref].members, self.device_of)]
+        if cause == "device":
+            if not self.reference("device", ref, self.device_of, path, ("devices",)):
+                return None
+            return self.device_of[ref].points
+        return self.point_reference(ref, path) or None
+
+    def silence(self) -> None:
+        """Sirens that nothing sounds, and fires that sound nothing (a clean site only)."""
+        loud: set[str] = set()
+        for effect in self.site.effects:
+            if effect.state is not Flag.FIRE:
+                continue
+            if effect.cause == "zone":
+                members = self.zone_of[effect.ref].members
+                loud |= {n for n, _ in named_points(members, self.device_of)}
+            elif effect.cause == "device":
+                names = self.points_of[effect.ref]
+                loud |= {f"{effect.ref}.{name}" for name in names}
+            else:
+                loud |= {n for n, _ in named_points((effect.ref,), self.device_of)}
+        fires = [
+            (device, point)
+            for device in self.site.devices
+            for point in device.points
+            if point.mode is not Mode.TELEMETRY and point.can & Flag.FIRE
+        ]
+        if fires and not self.site.sirens:
+            self.add("siren.none", fires[0][1].where, "siren.none", key=True)
+            return
+        said: set[Path] = set()
+        for device, point in fires:
+            if f"{device.name}.{point.name}" not in loud and point.where not in said:
+                said.add(point.where)
+                self.add("fire.silent", point.where, "fire.silent", key=True)
+        sounded = {name for effect in self.site.effects for name in effect.sound}
+        for siren in self.site.sirens:
+            if siren.name not in sounded:
+                self.add("siren.unused", ("sirens", siren.name), "siren.unused", key=True)
+
+
+def _extent(point: Point) -> str:
+    """`input 6-7`, as in the file's short form."""
+    first = short_form(point.function, point.address)
+    if point.function in (COIL, DISCRETE) or point.width == 1:
+        return first
+    return f"{first}-{point.address + point.width - 1}"

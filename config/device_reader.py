@@ -1,0 +1,166 @@
+"""Devices of site.yaml: their own points, and those that they take from a profile."""
+
+from __future__ import annotations
+
+import yaml
+
+from config import model
+from config.limits import POINTS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
+from config.point_reader import POINT_KEYS, Fields, read_point
+from config.problems import Path
+from config.profiles import Profile, Relocated, load_profile, names_in, profile_names
+from config.shape import Keys, Reader
+
+_DEVICE = Keys(("link", "unit"), ("profile", "use", "points", "poll"))
+
+
+class DeviceReader:
+    """Reads devices through a site's reader; remembers the profiles that were used."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.profiles: dict[str, Profile] = {}
+        self._names = profile_names()
+
+    def read(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Device | None:
+        """One device, or None and its problems."""
+        reader = self._reader
+        found = reader.fields(node, path, _DEVICE, key)
+        if found is None:
+            return None
+        link = reader.text(found["link"], (*path, "link"), "a link")
+        unit = reader.integer(found["unit"], (*path, "unit"), 0, 255)
+        poll = None
+        if "poll" in found:
+            poll = reader.duration(
+                found["poll"], (*path, "poll"), POLL_INTERVAL_NS_MIN, POLL_INTERVAL_NS_MAX
+            )
+            poll = poll or POLL_INTERVAL_NS_MIN  # a problem was said; points need no second one
+        profile = None
+        if "profile" in found:
+            profile = self._profile(found["profile"], (*path, "profile"))
+            if profile is None:
+                return None
+        elif "use" in found:
+            reader.problem("use.no_profile", found["use"], (*path, "use"), "use.no_profile")
+        points = self._points(found, key, path, profile, poll)
+        coils = profile.coils if profile else None
+        if points is None or link is None or unit is None:
+            return None
+        if not points and coils is None and "points" not in found and "use" not in found:
+            reader.problem("device.no_points", key, path, "device.no_points")
+            return None
+        return model.Device(
+            name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
+            coils=coils, points=tuple(points),
+        )  # fmt: skip
+
+    def _profile(self, node: yaml.Node, path: Path) -> Profile | None:
+        word = self._reader.choice(node, path, self._names, "a profile")
+        if word is None:
+            return None
+        if word not in self.profiles:
+            profile = load_profile(word, self._reader.problems)
+            if profile is None:
+                return None
+            self.profiles[word] = profile
+        return self.profiles[word]
+
+    def _points(
+        self, found: Fields, key: yaml.Node, path: Path, profile: Profile | None, poll: int | None
+    ) -> list[model.Point] | None:
+        reader = self._reader
+        own: dict[str, tuple[yaml.Node, yaml.Node, Path]] = {}
+        if "points" in found:
+            for name, at, value, here in reader.walk(found["points"], (*path, "points")):
+                own[name] = (at, value, here)
+        if len(own) > POINTS_MAX:
+            reader.problem("too_many", found["points"], path, "", count=str(len(own)),
+                           most=str(POINTS_MAX))  # fmt: skip
+            return None
+        out = self._used(found, key, path, profile, poll, own)
+        for name, (at, value, here) in own.items():
+            fields = self._own_fields(value, here, at, name, profile)
+            point = read_point(reader, name, fields, at, here, poll) if fields is not None else None
+            if point is not None:
+                out.append(point)
+        return out
+
+    def _own_fields(
+        self, value: yaml.Node, path: Path, at: yaml.Node, name: str, profile: Profile | None
+    ) -> Fields | None:
+        """The keys of a point of the site file, over those of the profile's point of that name."""
+        reader = self._reader
+        entries = reader.entries(value, path)
+        if entries is None:
+            return None
+        out: Fields = {}
+        base = profile.fields(name) if profile is not None else None
+        if base is not None:
+            out = Relocated(at, named=True).fields(base)
+        known = POINT_KEYS.all
+        for word, node, item in entries:
+            if word in known:
+                out[word] = item
+            else:
+                rest = [k for k in known if k not in out]
+                reader.unknown("key.unknown", node, path, rest, value=word)
+        return out
+
+    def _used(
+        self, found: Fields, key: yaml.Node, path: Path, profile: Profile | None, poll: int | None,
+        own: dict[str, tuple[yaml.Node, yaml.Node, Path]],
+    ) -> list[model.Point]:  # fmt: skip
+        """The points that the site takes from a profile as they are."""
+        if profile is None:
+            return []
+        reader = self._reader
+        named = "use" in found
+        items: list[tuple[yaml.Node, Path, str]] = []
+        if named:
+            for node, here in reader.items(found["use"], (*path, "use")) or ():
+                text = reader.text(node, here, "a point")
+                if text is not None:
+                    items.append((node, here, text))
+        else:
+            items = [(key, path, text) for text in profile.default_use]
+        out: list[model.Point] = []
+        taken: set[str] = set()
+        for node, here, text in items:
+            relocated = Relocated(node, named=named)
+            for name in self._names_of(node, here, text):
+                if len(taken) >= POINTS_MAX:
+                    return out  # the total is refused by the site's reader
+                point = self._take(profile, name, node, here, poll, relocated, taken, own)
+                if point is False:
+                    break  # one problem for an item is enough
+                if isinstance(point, model.Point):
+                    out.append(point)
+        return out
+
+    def _names_of(self, node: yaml.Node, path: Path, text: str) -> list[str]:
+        names = names_in(text)
+        if names is None:
+            self._reader.problem("use.range", node, path, "use.range", value=text)
+        return names or []
+
+    def _take(
+        self, profile: Profile, name: str, node: yaml.Node, path: Path, poll: int | None,
+        relocated: Relocated, taken: set[str],
+        own: dict[str, tuple[yaml.Node, yaml.Node, Path]],
+    ) -> model.Point | bool | None:  # fmt: skip
+        """A point; None when the site writes it out itself; False after a problem."""
+        reader = self._reader
+        base = profile.fields(name)
+        if base is None:
+            reader.unknown("use.unknown", node, path, profile.known(), value=name,
+                           profile=profile.name)  # fmt: skip
+            return False
+        if name in taken:
+            reader.problem("use.twice", node, path, "", value=name)
+            return False
+        taken.add(name)
+        if name in own:
+            return None
+        fields = relocated.fields(base)
+        return read_point(reader, name, fields, node, path, poll) or False

@@ -1,0 +1,228 @@
+"""Every bound of the product in one place; the relations between them are asserted.
+
+A queue, buffer, retry or wait that is not bounded by a name in this file is a defect. The file
+lives in config because every layer may import config, and a bound is part of the place's contract.
+"""
+
+from __future__ import annotations
+
+MS = 1_000_000
+S = 1_000 * MS
+
+# --- the site -----------------------------------------------------------------------------
+POINTS_MAX = 20_000
+LINES_MAX = 64
+DEVICES_MAX = 1_000
+OUTPUTS_MAX = 256
+EFFECTS_MAX = 2_000
+SITE_FILE_BYTES_MAX = 8 * 1024 * 1024
+PLAN_BYTES_MAX = 32 * 1024 * 1024
+
+# --- Modbus (Modbus Application Protocol V1.1b3, clause 6) ----------------------------------
+MODBUS_READ_REGISTERS_MAX = 125
+MODBUS_READ_BITS_MAX = 2_000
+MODBUS_GAP_REGISTERS = 8  # unwanted registers (or 16 bits each) read rather than ask twice
+MODBUS_RTU_CANDIDATES_MAX = 64  # checksums tried for one reply; noise needs one or none
+MODBUS_RIDE_FACTOR_MAX = 4  # a covered want may ride a request at most this many times as fast
+MODBUS_ADU_RTU_BYTES_MAX = 256
+MODBUS_ADU_TCP_BYTES_MAX = 260
+LINE_BUFFER_BYTES_MAX = 4_096  # more than this without a frame is a babbling line
+ORDERS_PENDING_MAX = OUTPUTS_MAX  # level-triggered: one pending order an output at most
+
+# --- polling ------------------------------------------------------------------------------
+POLL_INTERVAL_NS_MIN = 50 * MS
+POLL_INTERVAL_NS_MAX = 3_600 * S
+REPLY_TIMEOUT_NS_DEFAULT = 300 * MS
+REPLY_TIMEOUT_NS_MAX = 2 * S
+CONNECT_TIMEOUT_NS = 2 * S
+TCP_UNACKNOWLEDGED_NS_MAX = 5 * S  # then the kernel gives a connection up
+RECONNECT_WAIT_NS_MIN = 200 * MS
+RECONNECT_WAIT_NS_MAX = 5 * S
+UNIT_BACKOFF_NS_MIN = 500 * MS
+UNIT_BACKOFF_NS_MAX = 5 * S  # a revived unit is polled again within this
+ORDER_RETRY_NS_MIN = 100 * MS  # a siren order that failed is tried again after this ...
+ORDER_RETRY_NS_MAX = 1 * S  # ... doubling up to this, for ever
+ALARM_POLLS_RUN_MAX = 3  # alarm polls in a row while another poll waits
+POLL_PHASES = 4  # devices are spread over so many phases: a burst is this part of them
+PHASE_SPREAD_NS = 1 * S  # the time that the phases divide ...
+FIRST_ROUND_NS = 250 * MS  # ... and the shorter one for the first polls
+MASTER_IDLE_NS_MAX = 1 * S  # an idle bus master shows the watchdog that it lives
+LINK_SILENCE_NS_MAX = 8 * S  # a connection on which every request goes unanswered is renewed
+STALE_INTERVALS = 3  # a point is stale after this many missed polls ...
+STALE_NS_MIN = 2 * S  # ... but never sooner than this
+STALE_NS_MAX = 90 * S  # loss of a panel link is a fault within 100 s (GB 4717, EN 54-2)
+
+# --- the cycle ------------------------------------------------------------------------------
+CYCLE_TICK_NS = 250 * MS
+BLOCKS_PER_CYCLE_MAX = 64
+COMMANDS_PER_CYCLE_MAX = 16
+INPUTS_PER_CYCLE_MAX = 1_024  # failures, read-backs, line changes
+RECORDS_PER_CYCLE_MAX = 4 * POINTS_MAX
+CYCLE_LATE_NS_MAX = 2 * S  # a cycle later than this is not on time: no watchdog beat
+BUS_ATTEMPT_NS_MAX = 10 * S  # a master without a finished or timed-out attempt for this long hangs
+SAFE_MODE_CRASHES = 3
+SAFE_MODE_WINDOW_NS = 60 * S
+STALE_EACH_MAX = 4  # more points of one device stale in one pass are one fault of the device
+LOST_TOGETHER_NS = 60 * S  # neighbours lost within this of each other were lost together
+NOTICES_MAX = 256  # sources of notices remembered; one more is a programmer's error
+PANEL_ADDRESS_CHARS_MAX = 64
+PANEL_ALARMS_MAX = 1_024  # events a panel told and not yet took back, all panels
+STATUS_ACTIVE_MAX = 200  # points listed in a status; the counts say how many there are
+FAULT_NAMES_MAX = 16  # names listed in one record of a fault; the count says how many there are
+READBACK_WAIT_NS = 2 * S  # an output that does not read back as ordered by then is a fault
+
+# --- between processes ----------------------------------------------------------------------
+IPC_MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+IPC_CLIENTS_MAX = 32
+IPC_PENDING_REQUESTS_MAX = 64
+POINTS_PAGE_MAX = 500
+IPC_REQUEST_WAIT_NS = 5 * S
+IPC_SEND_BUFFER_BYTES_MAX = 8 * 1024 * 1024
+OUTBOX_PER_SOURCE = 4  # transitions kept for each source before they coalesce
+OUTBOX_SUBMIT_EVENTS_MAX = 256
+OUTBOX_TELEMETRY_BYTES_MAX = 8 * 1024 * 1024
+TELEMETRY_FLUSH_NS = 1 * S
+TELEMETRY_MESSAGE_BYTES_MAX = 512 * 1024
+SUBMIT_UNSENT_BYTES_MAX = 1024 * 1024  # more than this not taken: the record hangs; keep the rest
+RECORD_RETRY_NS = 250 * MS
+RECORD_LOST_NS = 10 * S  # without the record for this long is a fault
+DURABLE_WAITS_KEPT = 4_096  # for the percentiles in status
+LATCH_BYTES_MAX = 64 * 1024
+
+# --- the journal ---------------------------------------------------------------------------
+JOURNAL_TEXT_BYTES_MAX = 4_096
+
+# --- the record -----------------------------------------------------------------------------
+BATCH_BYTES_MAX = 1024 * 1024
+BATCH_DATA_BYTES_MAX = 16 * 1024 * 1024  # decompressed; a decoder stops here
+BATCH_EVENTS_MAX = 512
+TELEMETRY_BATCH_NS = 10 * S
+RING_BYTES_MAX = 16 * 1024 * 1024
+OFFER_WAIT_NS = 500 * MS  # what is not durable by then is offered from the ring, and says so
+EVENTS_DB_BYTES_MAX = 512 * 1024 * 1024
+TELEMETRY_DB_BYTES_MAX = 2 * 1024 * 1024 * 1024
+EVENT_AGE_NS_MIN = 366 * 24 * 3_600 * S  # at least a year (GB 50440)
+EVENT_ROWS_MIN = 10_000  # at least 10,000 entries (GB 25506)
+ALARM_STATE_BYTES_MAX = 1024 * 1024
+WRITER_QUEUE_MAX = 64  # jobs of one file; when it is full the disk is behind
+CBOR_DEPTH_MAX = 8
+CBOR_ITEMS_MAX = 400_000  # a table of POINTS_MAX points has 5 items a point, and its polls
+TABLE_PART_BYTES_MAX = 512 * 1024  # a table that compresses to more travels in parts
+TABLE_PARTS_MAX = 64
+TELEMETRY_READINGS_MAX = 120_000  # a batch; as float64 that do not compress it still fits
+TELEMETRY_SAMPLES_MAX = 65_535  # of one poll in one batch
+HISTORY_PENDING_MAX = 4_096  # batches of a lane held while one before them is missing
+LOSSES_MAX = 256  # declared in one batch
+RING_DURABLE_BYTES_MAX = 256 * 1024  # what is on disk stays in memory this far, for couriers
+DISK_HUNG_NS = 3 * S  # a write that takes longer is a fault
+DISK_RETRY_NS = 1 * S
+WAL_BYTES_MAX = 4 * 1024 * 1024
+FETCH_BYTES_MAX = 2 * 1024 * 1024  # read from the store for one courier at a time
+LOG_ROWS_MAX = 500
+FINDINGS_MAX = 1_000  # notes of one verification; errors are all kept
+VERIFY_FILE_BYTES_MAX = 512 * 1024 * 1024
+RING_TELEMETRY_BYTES_MAX = 8 * 1024 * 1024  # not yet durable; more is dropped and counted
+RING_FIRE_RESERVE_BYTES = 2 * 1024 * 1024  # of the ring, for fire alone
+COMMIT_BYTES_MAX = 2 * 1024 * 1024  # one transaction
+DISK_OPEN_WAIT_NS = 10 * S  # a store that does not open by then: memory only
+STORE_CHECK_BYTES_MAX = 128 * 1024 * 1024  # a larger file is not read through at start
+DAMAGED_FILES_KEPT = 4
+EVICT_PART = 64  # a 64th of the store goes at once, and is declared at once
+PLACES_WRITE_NS = 60 * S  # a place lost in a crash costs a resend, not a record
+COURIER_BULK_WINDOW = 12  # of the window, for telemetry and summaries: events always get through
+REFUSAL_EVENT_NS = 10 * S  # refused acknowledgements become one event in this time
+WALL_JUMP_NS = 100 * MS  # a telemetry batch ends when the wall clock jumps this far
+RECORD_TICK_NS = 100 * MS
+COURIER_UNSENT_BYTES_MAX = 2 * 1024 * 1024  # not yet taken by a courier: offer no more
+RECORD_STOP_NS = 5 * S
+EVICT_LOOK_NS = 30 * S
+RECORD_KEEP_BYTES = 64 * 1024  # a free block larger than this goes back to the system
+KEY_FILE_BYTES_MAX = 8_192
+
+# --- couriers -------------------------------------------------------------------------------
+COURIER_WINDOW = 16  # below mosquitto's default receive maximum of 20
+COURIER_FIRE_WINDOW = 3  # fire has slots of its own
+COURIER_ACK_WAIT_NS = 10 * S
+COURIER_FIRE_ACK_WAIT_NS = 3 * S  # a fire is sent again sooner, and ...
+COURIER_FIRE_RESEND_NS_MAX = 10 * S  # ... its waits grow to no more than this (GB 26875.1)
+COURIER_RECONNECT_NS_MIN = 1 * S
+COURIER_RECONNECT_NS_MAX = 60 * S
+MQTT_KEEPALIVE_S = 20
+COURIER_RESEND_NS_MAX = 60 * S  # a resend that is not acknowledged waits longer each time
+COURIER_PROGRESS_NS = 45 * S  # no acknowledgement for so long, with something to say: a fault
+COURIER_TICK_NS = 1 * S
+COURIER_ACKS_PENDING_MAX = 64  # more are dropped: a resend brings the acknowledgement again
+COURIER_STATE_TEXT_MAX = 300
+MQTT_CONNECT_WAIT_NS = 10 * S  # name, TCP, TLS and CONNACK together
+MQTT_CONNACK_WAIT_NS = 3 * S  # silence after CONNECT: perhaps a broker of 3.1.1 only
+MQTT_LEGACY_NS = 3_600 * S  # for so long such a broker is not asked for version 5 again
+MQTT_ACK_BYTES_MAX = 4_096
+MQTT_PACKET_BYTES_MAX = BATCH_BYTES_MAX + 65_536
+
+# --- the receiver ---------------------------------------------------------------------------
+RECEIVER_GROUP_MAX = 64  # batches in one transaction
+RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, not acknowledged
+RECEIVER_ACKS_SENT_MAX = 16  # acknowledgements without their PUBACK
+RECEIVER_EVIDENCE_MAX = 1_024  # signed batches kept although they contradict what is held
+RECEIVER_FINDINGS_MAX = 100_000
+TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
+
+# --- the simulator --------------------------------------------------------------------------
+SIMULATOR_CLIENTS_MAX = 64  # of one simulated line
+SIMULATOR_DELAY_NS_MAX = 60 * S
+SIMULATOR_NOISE_BYTES_MAX = 256
+SIMULATOR_FRAME_GAP_NS = 100 * MS  # the rest of an RTU request that is later than this is lost
+SIMULATOR_CONTROL_LINE_BYTES_MAX = 65_536
+SIMULATOR_WRITES_KEPT = 1_024
+SIMULATOR_SETS_PENDING_MAX = 256
+SIMULATOR_TICK_NS_MIN = 10 * MS
+RECORDING_ROWS_MAX = 1_000_000
+RECORDING_COLUMNS_MAX = 4_096
+RECORDING_BYTES_MAX = 256 * 1024 * 1024  # decompressed
+
+assert COURIER_WINDOW + COURIER_FIRE_WINDOW < 20, "mosquitto drops a client that exceeds it"
+assert MQTT_CONNACK_WAIT_NS < MQTT_CONNECT_WAIT_NS
+assert COURIER_ACK_WAIT_NS < COURIER_PROGRESS_NS, "a resend comes before the fault"
+assert MODBUS_READ_REGISTERS_MAX * 2 + 5 <= MODBUS_ADU_RTU_BYTES_MAX
+assert LINE_BUFFER_BYTES_MAX > MODBUS_ADU_TCP_BYTES_MAX
+assert BATCH_BYTES_MAX + 65_536 <= IPC_MESSAGE_BYTES_MAX, "a batch travels in one message"
+assert ALARM_STATE_BYTES_MAX < IPC_MESSAGE_BYTES_MAX
+assert TELEMETRY_READINGS_MAX * 8 + 65_536 <= BATCH_BYTES_MAX, "the worst batch fits"
+assert RING_TELEMETRY_BYTES_MAX + RING_FIRE_RESERVE_BYTES < RING_BYTES_MAX
+assert COURIER_UNSENT_BYTES_MAX + BATCH_BYTES_MAX < IPC_SEND_BUFFER_BYTES_MAX
+assert COURIER_BULK_WINDOW < COURIER_WINDOW
+assert CBOR_ITEMS_MAX >= 16 * POINTS_MAX
+assert STALE_NS_MAX < 100 * S
+assert RECONNECT_WAIT_NS_MAX <= UNIT_BACKOFF_NS_MAX <= 10 * S
+assert TELEMETRY_MESSAGE_BYTES_MAX + 65_536 < IPC_MESSAGE_BYTES_MAX
+assert BUS_ATTEMPT_NS_MAX > REPLY_TIMEOUT_NS_MAX + UNIT_BACKOFF_NS_MAX
+assert CONNECT_TIMEOUT_NS + RECONNECT_WAIT_NS_MAX < BUS_ATTEMPT_NS_MAX
+
+# --- a trial's supervisor (embergate run); in the building systemd does it -----------------------
+SUPERVISE_RESTART_NS = 200 * MS
+SUPERVISE_STOP_NS = 5 * S
+
+# --- the site file's readers ------------------------------------------------------------------
+SITE_DEPTH_MAX = 24  # nesting of maps and lists in a YAML file
+SITE_NODES_MAX = 1_000_000
+PROBLEMS_MAX = 500  # shown of one pass; the rest are counted
+SUGGESTIONS_MAX = 100  # did-you-mean searches of one pass
+NAME_CHARS_MAX = 64
+PROBLEM_TEXT_CHARS_MAX = 200  # of a foreign word in a message
+PROBLEM_LINE_CHARS_MAX = 160  # of a line of the file under a message
+RULE_CASES_MAX = 512  # of one state word
+TURNAROUND_NS_MAX = 1 * S
+READ_BACK_NS_MIN = 100 * MS
+READ_BACK_NS_DEFAULT = 1 * S
+READ_BACK_NS_MAX = 60 * S
+LEDGER_ENTRIES_MAX = 8 * POINTS_MAX  # living and retired
+LEDGER_BYTES_MAX = 32 * 1024 * 1024
+ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
+
+assert LEDGER_ENTRIES_MAX > POINTS_MAX
+assert ALARM_POLL_NS_MAX * STALE_INTERVALS <= STALE_NS_MAX
+DEMO_TEND_NS = 50 * MS
+
+# --- the clock ------------------------------------------------------------------------------
+CLOCK_STATE_EVERY_NS = 1 * S
+WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set

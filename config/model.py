@@ -1,0 +1,160 @@
+"""The site as frozen, typed models: the vocabulary of everyone above the plan.
+
+The reader (config.site_reader) fills them from site.yaml; every quantity is already in its stated
+unit, every register a read function and a 0-based address. Names of fields are those of the file
+where the file has them. `where` is the place in the document, for problems of later passes.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from config.words import Flag, LineKind, Mode
+
+Where = tuple[str | int, ...]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TcpLink(_Frozen):
+    """Modbus TCP, or RTU frames through a serial server."""
+
+    name: str
+    kind: Literal[LineKind.TCP, LineKind.RTU_TCP]
+    host: str  # an address, never a name: a siren must not wait for a resolver
+    port: int
+    timeout_ns: int
+    turnaround_ns: int
+
+
+class Rs485Link(_Frozen):
+    """Modbus RTU on a serial port."""
+
+    name: str
+    kind: Literal[LineKind.RS485]
+    port: str
+    baud: int
+    parity: Literal["none", "even", "odd"]
+    stop_bits: int
+    timeout_ns: int
+    turnaround_ns: int
+
+
+class Rule(_Frozen):
+    """How a device's word becomes a state: see plan.WordRule."""
+
+    cases: tuple[tuple[int, int, int], ...] = ()
+    bad: tuple[tuple[int, int], ...] = ()
+    not_ready: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def can(self) -> Flag:
+        """Every flag that the rule can raise."""
+        out = Flag.NONE
+        for _, _, flags in self.cases:
+            out |= Flag(flags)
+        return out
+
+
+class Point(_Frozen):
+    """One value of a device."""
+
+    name: str
+    where: Where
+    function: int  # 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers
+    address: int  # 0-based
+    type: str  # one of plan.VALUE_TYPES
+    bit: int | None
+    scale: float
+    bias: float
+    unit: str
+    kind: str
+    mode: Mode
+    params: tuple[float, ...]  # plan.PARAMS, in `unit`; NaN where off
+    rule: Rule | None
+    can: Flag  # what the point can raise on its own
+    poll_ns: int
+    resolution: float
+
+    @property
+    def width(self) -> int:
+        """Registers, or bits of tables 1 and 2."""
+        return 2 if "32" in self.type else 1
+
+    @property
+    def alarm(self) -> bool:
+        """Whether a cycle runs at once after its poll."""
+        return self.mode is not Mode.TELEMETRY
+
+
+class Device(_Frozen):
+    """One unit on a line."""
+
+    name: str
+    where: Where
+    link: str
+    unit: int
+    profile: str
+    coils: int | None  # how many the profile says that the device has
+    points: tuple[Point, ...]
+
+
+class Zone(_Frozen):
+    """A place with a name; `needed` of its points in alarm make its fire."""
+
+    name: str
+    members: tuple[str, ...]  # as written: device.point, device.l1d1-20, device.*
+    needed: int
+
+
+class Siren(_Frozen):
+    """A coil with its read-back."""
+
+    name: str
+    device: str
+    coil: int
+    read_back_ns: int
+
+
+class Effect(_Frozen):
+    """One row of the cause-and-effect matrix."""
+
+    cause: Literal["zone", "device", "point"]
+    ref: str
+    state: Flag
+    sound: tuple[str, ...]
+    pattern: str
+
+
+class MqttCourier(_Frozen):
+    """A platform reached over MQTT 5, or 3.1.1 where the broker speaks no 5."""
+
+    name: str
+    kind: Literal["mqtt"]
+    url: str
+    host: str
+    port: int
+    tls: bool
+    ca: str
+    cert: str
+    key: str
+    username: str
+    password_file: str
+
+
+class Site(_Frozen):
+    """A whole site."""
+
+    id: str
+    name: str
+    region: str
+    links: tuple[TcpLink | Rs485Link, ...]
+    devices: tuple[Device, ...]
+    zones: tuple[Zone, ...]
+    sirens: tuple[Siren, ...]
+    effects: tuple[Effect, ...]
+    couriers: tuple[MqttCourier, ...]

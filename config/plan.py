@@ -1,0 +1,275 @@
+"""The compiled plan: what every process loads instead of YAML.
+
+Flat tables, numeric columns as packed little-endian bytes, so that a process takes what it needs
+without objects per point and without numpy where it has no arrays. The position of a point in its
+table is its *index* (dense, valid for this plan only); its *id* is stable for the life of the
+site and is what leaves the gateway. The file is CBOR: a map with the sections of `Plan`, each
+section a byte string of its own, so that a courier decodes ten lines and not ten thousand points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import cbor2
+
+from config.limits import PLAN_BYTES_MAX
+
+PLAN_VERSION = 1
+
+PARAMS = (
+    "range_min",  # below this the sensor cannot read: quality BAD
+    "range_max",
+    "fire_level",  # absolute level of fire, 2 of 3 valid samples
+    "fire_clear",  # below this (above it, for falling) the level is gone
+    "prealarm_level",
+    "prealarm_clear",
+    "low_level",  # falling quantity (pressure, tank level): supervisory
+    "low_clear",
+    "trend_tau_s",  # time constant of level and slope
+    "trend_slope_per_s",  # slope that, with the rise, is a trend pre-alarm
+    "trend_rise",  # rise above the slow baseline that the trend needs
+    "baseline_tau_s",
+)
+"""Columns of `PointTable.params`, float64, NaN where a detector is off. The unit is the point's."""
+
+
+class PlanError(Exception):
+    """The plan file cannot be used. The text says what was expected and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointTable:
+    """All points, sorted by id; one entry, or packed element, a point."""
+
+    ids: bytes  # u4
+    names: tuple[str, ...]  # "device.point"
+    devices: bytes  # u2, index into Plan.devices
+    kinds: tuple[str, ...]
+    units: tuple[str, ...]
+    modes: bytes  # u1, words.Mode
+    resolutions: bytes  # f8, engineering units of one step on the wire; 0 sends float64
+    stale_ns: bytes  # i8
+    params: bytes  # f8, row-major [point, PARAMS]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line, owned by one bus master."""
+
+    name: str
+    kind: str  # words.LineKind
+    host: str = ""
+    tcp_port: int = 0
+    serial_port: str = ""
+    baud: int = 9600
+    parity: str = "N"  # N, E, O
+    stop_bits: int = 1
+    reply_timeout_ns: int = 0
+    turnaround_ns: int = 0  # extra silence before each request
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One unit on a line."""
+
+    name: str
+    line: int
+    unit: int
+    profile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One read request and how its reply becomes values; columns packed, one element a value."""
+
+    device: int
+    function: int  # 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers
+    address: int  # 0-based, as on the wire
+    count: int
+    interval_ns: int
+    alarm: bool  # carries points that can alarm: a cycle runs after it at once
+    points: bytes  # u4, point index
+    offsets: bytes  # u2, registers (or bits) from `address`
+    types: bytes  # u1, index into VALUE_TYPES
+    bits: bytes  # u1, bit 0..15 of the register; 255 takes the whole
+    scales: bytes  # f8; value = raw * scale + bias
+    biases: bytes  # f8
+    rules: bytes  # u2, index into Plan.rules; 65535 none
+
+
+VALUE_TYPES = (
+    "bit",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "float32",
+    "int32_le",
+    "uint32_le",
+    "float32_le",
+)
+"""`_le`: the low word comes first. 16-bit words themselves are big-endian, as Modbus has them."""
+
+NO_BIT = 255
+NO_RULE = 65_535
+
+
+@dataclass(frozen=True, slots=True)
+class WordRule:
+    """How a device's word becomes a state. Cases are tried in order; all that match are or-ed."""
+
+    cases: tuple[tuple[int, int, int], ...]  # (mask, equals, words.Flag)
+    bad: tuple[tuple[int, int], ...] = ()  # (mask, equals): not programmed, absent, sentinel
+    not_ready: tuple[tuple[int, int], ...] = ()  # (mask, equals): warm-up
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A place with a name; `needed` points in alarm make its fire."""
+
+    name: str
+    points: tuple[int, ...]
+    needed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A siren coil with its read-back."""
+
+    name: str
+    device: int
+    coil: int  # 0-based
+    readback_ns: int = 1_000_000_000  # how often the coil is read back
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One row of the cause-and-effect matrix."""
+
+    cause: str  # "zone", "device", "point"
+    ref: int  # index of the zone, device or point
+    state: int  # words.Flag
+    outputs: tuple[int, ...]
+    pattern: str = "evacuate"
+
+
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """One destination; `settings` is what its kind needs."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole site, compiled. `digest` is SHA-256 of the source files and the id ledger."""
+
+    version: int
+    digest: bytes
+    site_id: str
+    site_name: str
+    region: str
+    points: PointTable
+    lines: tuple[Line, ...]
+    devices: tuple[Device, ...]
+    polls: tuple[Poll, ...]
+    rules: tuple[WordRule, ...]
+    zones: tuple[Zone, ...]
+    outputs: tuple[Output, ...]
+    effects: tuple[Effect, ...]
+    couriers: tuple[Courier, ...]
+
+
+_ROWS: dict[str, type[Any]] = {
+    "lines": Line,
+    "devices": Device,
+    "polls": Poll,
+    "rules": WordRule,
+    "zones": Zone,
+    "outputs": Output,
+    "effects": Effect,
+    "couriers": Courier,
+}
+
+
+def _row(value: Any) -> list[Any]:
+    return [getattr(value, f.name) for f in fields(value)]
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def encode_plan(plan: Plan) -> bytes:
+    """The plan as CBOR: {section: bstr .cbor rows}."""
+    sections: dict[str, bytes] = {}
+    for f in fields(Plan):
+        value = getattr(plan, f.name)
+        if f.name == "points":
+            value = _row(value)
+        elif f.name in _ROWS:
+            value = [_row(v) for v in value]
+        sections[f.name] = cbor2.dumps(value)
+    return cbor2.dumps(sections)
+
+
+def section(data: bytes, name: str) -> Any:
+    """One section of an encoded plan, decoded: a tuple of rows, a `PointTable` or a scalar.
+
+    Raises PlanError when the file is not a plan of this version.
+    """
+    return _decode(_sections(data), name)
+
+
+def decode_plan(data: bytes) -> Plan:
+    """The whole plan. Raises PlanError."""
+    sections = _sections(data)
+    return Plan(**{f.name: _decode(sections, f.name) for f in fields(Plan)})
+
+
+def _sections(data: bytes) -> dict[str, bytes]:
+    if len(data) > PLAN_BYTES_MAX:
+        raise PlanError(f"expected a plan of at most {PLAN_BYTES_MAX} bytes, found {len(data)}")
+    try:
+        sections = cbor2.loads(data)
+        version = cbor2.loads(sections["version"])
+    except Exception as e:  # any malformed file is the same single error
+        raise PlanError("this is not a plan; run 'embergate plan SITE.yaml'") from e
+    if version != PLAN_VERSION:
+        raise PlanError(
+            f"expected plan version {PLAN_VERSION}, found {version!r}; "
+            "run 'embergate plan SITE.yaml' again"
+        )
+    return dict(sections)
+
+
+def _decode(sections: dict[str, bytes], name: str) -> Any:
+    try:
+        value = _tuples(cbor2.loads(sections[name]))
+        if name == "points":
+            return PointTable(*value)
+        if name in _ROWS:
+            return tuple(_ROWS[name](*row) for row in value)
+    except Exception as e:  # as above
+        raise PlanError(
+            f"section '{name}' of the plan is damaged; run 'embergate plan SITE.yaml' again"
+        ) from e
+    return value
+
+
+def read_plan(path: Path) -> bytes:
+    """The bytes of a plan file. Raises PlanError when it is missing or too large."""
+    try:
+        if path.stat().st_size > PLAN_BYTES_MAX:
+            raise PlanError(f"{path}: larger than {PLAN_BYTES_MAX} bytes: not a plan")
+        return path.read_bytes()
+    except OSError as e:
+        raise PlanError(f"{path}: {e.strerror}; run 'embergate plan SITE.yaml'") from e

@@ -1,0 +1,227 @@
+"""Profiles: register maps of real devices, as data in config/profiles/*.yaml.
+
+A profile uses the words of site.yaml for its points. What a site takes from one is read as if it
+had been written in the site file, at the place that asked for it: problems point there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+
+import yaml
+
+from config.limits import NAME_CHARS_MAX, POINTS_MAX
+from config.loader import load
+from config.point_reader import POINT_KEYS, Fields
+from config.problems import Path, Problems
+from config.registers import ADDRESS_MAX, parse_register, short_form
+from config.shape import Keys, Reader
+
+DIRECTORY = FilePath(__file__).parent / "profiles"
+_KEYS = Keys(
+    ("profile", "title", "manual", "revision"),
+    ("coils", "points", "families", "templates", "default_use"),
+)
+_FAMILY = Keys(("name", "ranges", "register", "steps"), ("point", "template"))
+_TEMPLATE = Keys((), (*POINT_KEYS.all, "absent"))
+_HOLE = re.compile(r"\{(\w+)\}")
+_RANGE = re.compile(r"(.*?)(\d{1,9})-(\d{1,9})")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Points whose names and registers follow a rule: `l{loop}d{address}`."""
+
+    pattern: re.Pattern[str]
+    ranges: tuple[tuple[int, int], ...]  # of the numbers in the name, in their order
+    steps: tuple[int, ...]
+    function: int
+    address: int  # of the first member
+    fields: Fields
+
+    def place(self, name: str) -> tuple[int, int] | None:
+        """(function, address) of the member called `name`, or None."""
+        match = self.pattern.fullmatch(name)
+        if match is None:
+            return None
+        address = self.address
+        for text, (low, high), step in zip(match.groups(), self.ranges, self.steps, strict=True):
+            if not low <= int(text) <= high or (text[0] == "0" and text != "0"):
+                return None
+            address += (int(text) - low) * step
+        return (self.function, address) if address <= ADDRESS_MAX else None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A device's register map."""
+
+    name: str
+    title: str
+    manual: str
+    revision: str
+    source: bytes
+    coils: int | None = None
+    points: dict[str, Fields] = field(default_factory=dict)
+    families: tuple[Family, ...] = ()
+    default_use: tuple[str, ...] = ()
+
+    def fields(self, name: str) -> Fields | None:
+        """The keys of the point called `name`, or None. A family's member gets its register."""
+        if name in self.points:
+            return self.points[name]
+        for family in self.families:
+            place = family.place(name)
+            if place is not None:
+                node = yaml.ScalarNode("", short_form(*place), style="")
+                return {**family.fields, "register": node}
+        return None
+
+    def known(self) -> tuple[str, ...]:
+        """Names and name patterns, for people."""
+        return (
+            *self.points,
+            *(f.pattern.pattern.replace(r"(\d{1,5})", "N") for f in self.families),
+        )
+
+
+def profile_names() -> tuple[str, ...]:
+    """The profiles that exist."""
+    return tuple(sorted(p.stem for p in DIRECTORY.glob("*.yaml")))
+
+
+def load_profile(name: str, problems: Problems) -> Profile | None:
+    """A profile of profile_names(); None and problems when its file cannot be read."""
+    path = DIRECTORY / f"{name}.yaml"
+    data = path.read_bytes()
+    document = load(data, f"profiles/{path.name}", problems)
+    if document is None or document.root is None:
+        return None
+    reader = Reader(document, problems)
+    before = len(problems)
+    found = reader.fields(document.root, (), _KEYS)
+    if found is None:
+        return None
+    texts = {key: reader.text(found[key], (key,), most=300) or "" for key in _KEYS.required}
+    coils = reader.integer(found["coils"], ("coils",), 1, 65_536) if "coils" in found else None
+    templates = _maps(reader, found, "templates")
+    points = _maps(reader, found, "points")
+    families = _families(reader, found, templates)
+    use = tuple(
+        reader.text(node, path_) or ""
+        for node, path_ in reader.items(found["default_use"], ("default_use",)) or ()
+    ) if "default_use" in found else ()  # fmt: skip
+    if len(problems) > before:
+        return None
+    return Profile(
+        name, texts["title"], texts["manual"], texts["revision"], data, coils, points, families, use
+    )
+
+
+def _maps(reader: Reader, found: Fields, key: str) -> dict[str, Fields]:
+    if key not in found:
+        return {}
+    out = {}
+    for name, _, value, path in reader.walk(found[key], (key,)):
+        fields = reader.fields(value, path, _TEMPLATE)
+        if fields is not None:
+            out[name] = fields
+    return out
+
+
+def _families(reader: Reader, found: Fields, templates: dict[str, Fields]) -> tuple[Family, ...]:
+    out = []
+    items = reader.items(found["families"], ("families",)) if "families" in found else None
+    for node, path in items or ():
+        fields = reader.fields(node, path, _FAMILY)
+        if fields is None:
+            continue
+        family = _family(reader, fields, path, templates)
+        if family is not None:
+            out.append(family)
+    return tuple(out)
+
+
+def _family(
+    reader: Reader, fields: Fields, path: Path, templates: dict[str, Fields]
+) -> Family | None:
+    name = reader.text(fields["name"], path)
+    place = parse_register(reader.text(fields["register"], path) or "")
+    if "template" in fields:
+        word = reader.choice(fields["template"], path, tuple(templates))
+        point = templates.get(word or "")
+    else:
+        point = reader.fields(fields["point"], path, _TEMPLATE) if "point" in fields else {}
+    ranges = dict(_range_entries(reader, fields["ranges"], path))
+    steps = {
+        key: reader.integer(value, path, 1, ADDRESS_MAX) or 1
+        for key, _, value in reader.entries(fields["steps"], path) or ()
+    }
+    holes = _HOLE.findall(name or "")
+    if name is None or place is None or point is None or set(holes) != set(ranges) != set(steps):
+        reader.problem("profile.family", fields["name"], path)
+        return None
+    parts = _HOLE.split(name)
+    pattern = "".join(r"(\d{1,5})" if i % 2 else re.escape(t) for i, t in enumerate(parts))
+    return Family(
+        re.compile(pattern), tuple(ranges[h] for h in holes), tuple(steps[h] for h in holes),
+        place[0], place[1], point,
+    )  # fmt: skip
+
+
+def _range_entries(
+    reader: Reader, node: yaml.Node, path: Path
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    for key, _, value in reader.entries(node, path) or ():
+        ends = [reader.integer(n, p, 0, ADDRESS_MAX) for n, p in reader.items(value, path) or ()]
+        if len(ends) == 2 and ends[0] is not None and ends[1] is not None:
+            yield key, (ends[0], ends[1])
+
+
+def names_in(text: str) -> list[str] | None:
+    """`l1d1-20` as its twenty names, a plain name as itself; None when the range runs backwards."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return [text]
+    low, high = int(match[2]), int(match[3])
+    if low > high or high - low >= POINTS_MAX or len(text) > NAME_CHARS_MAX:
+        return None
+    return [f"{match[1]}{number}" for number in range(low, high + 1)]
+
+
+class Relocated:
+    """Copies of a profile's nodes with the place in the site file that asked for them."""
+
+    def __init__(self, at: yaml.Node, *, named: bool) -> None:
+        self._at = at
+        self._named = named
+        self._memo: dict[int, tuple[yaml.Node, yaml.Node]] = {}  # the original is kept alive
+
+    def fields(self, fields: Fields) -> Fields:
+        """The fields of one point. `absent` becomes `bad` for points that are named."""
+        out = {key: self._copy(node) for key, node in fields.items() if key != "absent"}
+        absent = fields.get("absent")
+        if absent is not None and self._named:
+            bad = out.get("bad")
+            items = [*(bad.value if bad is not None else ()), *self._copy(absent).value]
+            out["bad"] = yaml.SequenceNode("", items, self._at.start_mark, self._at.end_mark)
+        return out
+
+    def _copy(self, node: yaml.Node) -> yaml.Node:
+        known = self._memo.get(id(node))
+        if known is not None:
+            return known[1]
+        start, end = self._at.start_mark, self._at.end_mark
+        copy: yaml.Node
+        if isinstance(node, yaml.ScalarNode):
+            copy = yaml.ScalarNode("", node.value, start, end, style="")
+        elif isinstance(node, yaml.SequenceNode):
+            copy = yaml.SequenceNode("", [self._copy(n) for n in node.value], start, end)
+        else:
+            pairs = [(self._copy(k), self._copy(v)) for k, v in node.value]
+            copy = yaml.MappingNode("", pairs, start, end)
+        self._memo[id(node)] = (node, copy)
+        return copy

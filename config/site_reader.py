@@ -1,0 +1,291 @@
+"""site.yaml, from nodes to the frozen models of config.model. One pass, all of its problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import yaml
+
+from config import model
+from config.courier_reader import read_courier
+from config.device_reader import DeviceReader
+from config.limits import (
+    DEVICES_MAX,
+    EFFECTS_MAX,
+    LINES_MAX,
+    MS,
+    OUTPUTS_MAX,
+    POINTS_MAX,
+    READ_BACK_NS_DEFAULT,
+    READ_BACK_NS_MAX,
+    READ_BACK_NS_MIN,
+    REPLY_TIMEOUT_NS_DEFAULT,
+    REPLY_TIMEOUT_NS_MAX,
+    TURNAROUND_NS_MAX,
+)
+from config.loader import Document
+from config.problems import Path, Problems
+from config.profiles import Profile
+from config.shape import Keys, Reader
+from config.words import FLAG_WORDS, LineKind
+
+_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers"))
+_HEAD = Keys(("id", "name"), ("region",))
+_LINK_KINDS = {
+    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "timeout", "turnaround")),
+    "tcp": Keys(("kind", "host"), ("port", "timeout", "turnaround")),
+    "rtu_tcp": Keys(("kind", "host", "port"), ("timeout", "turnaround")),
+}
+_BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
+_PARITIES = ("none", "even", "odd")
+_REGIONS = ("cn", "eu", "us", "other")
+_ZONE = Keys(("points", "alarm"))
+_SIREN = Keys(("device", "coil"), ("read_back",))
+_EFFECT = Keys(("when", "sound"), ("pattern",))
+_CAUSES = ("zone", "device", "point")
+_STATES = ("fire", "prealarm", "supervisory", "fault")
+_PATTERNS = ("evacuate",)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFile:
+    """What a site file became, with the profiles that it uses (by name)."""
+
+    site: model.Site
+    profiles: dict[str, Profile] = field(default_factory=dict)
+
+
+def read_site(document: Document, problems: Problems) -> SiteFile | None:
+    """The site, or None and at least one problem."""
+    assert document.root is not None
+    before = len(problems) + problems.left_off
+    reader = _SiteReader(document, problems)
+    found = reader.fields(document.root, (), _SITE)
+    if found is None and not isinstance(document.root, yaml.MappingNode):
+        return None
+    found = found or {k.value: v for k, v in document.root.value if k.value in _SITE.all}
+    head = reader.head(found["site"]) if "site" in found else None
+    links: tuple[model.TcpLink | model.Rs485Link, ...] = reader.named(
+        found, "links", LINES_MAX, reader.link
+    )
+    devices = reader.devices(found)
+    zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
+    sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
+    effects = reader.effects(found)
+    couriers = reader.named(found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a))
+    if head is None or len(problems) + problems.left_off > before:
+        return None
+    site = model.Site(
+        id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
+        sirens=sirens, effects=effects, couriers=couriers,
+    )  # fmt: skip
+    return SiteFile(site, reader.device_reader.profiles)
+
+
+class _SiteReader(Reader):
+    """One method a section."""
+
+    def __init__(self, document: Document, problems: Problems) -> None:
+        super().__init__(document, problems)
+        self.device_reader = DeviceReader(self)
+
+    def too_many(self, node: yaml.Node, path: Path, count: int, most: int) -> bool:
+        if count > most:
+            self.problem("too_many", node, path, "", count=str(count), most=str(most))
+        return count > most
+
+    def named(
+        self,
+        found: dict[str, yaml.Node],
+        section: str,
+        most: int,
+        read: Callable[[str, yaml.Node, yaml.Node, Path], T | None],
+    ) -> tuple[T, ...]:
+        """A section that is a map of named things."""
+        if section not in found:
+            return ()
+        out = []
+        entries = list(self.walk(found[section], (section,)))
+        if self.too_many(found[section], (section,), len(entries), most):
+            return ()
+        for name, key, value, path in entries:
+            one = read(name, key, value, path)
+            if one is not None:
+                out.append(one)
+        return tuple(out)
+
+    def head(self, node: yaml.Node) -> tuple[str, str, str] | None:
+        path: Path = ("site",)
+        found = self.fields(node, path, _HEAD)
+        if found is None:
+            return None
+        site_id = self.identifier(found["id"], (*path, "id"))
+        name = self.text(found["name"], (*path, "name"))
+        region: str | None = "other"
+        if "region" in found:
+            region = self.choice(found["region"], (*path, "region"), _REGIONS)
+        if site_id is None or name is None or region is None:
+            return None
+        return site_id, name, region
+
+    def devices(self, found: dict[str, yaml.Node]) -> tuple[model.Device, ...]:
+        devices = self.named(found, "devices", DEVICES_MAX, self.device_reader.read)
+        total = sum(len(d.points) for d in devices)
+        if "devices" in found:
+            self.too_many(found["devices"], ("devices", "*", "points"), total, POINTS_MAX)
+        return devices
+
+    # --- links ------------------------------------------------------------------------------
+
+    def link(
+        self, name: str, key: yaml.Node, node: yaml.Node, path: Path
+    ) -> model.TcpLink | model.Rs485Link | None:
+        entries = self.entries(node, path)
+        if entries is None:
+            return None
+        word = next((v for k, _, v in entries if k == "kind"), None)
+        if word is None:
+            self.problem("key.missing", key, path, "need.link_kind", key="kind")
+            return None
+        kind = self.choice(word, (*path, "kind"), tuple(_LINK_KINDS))
+        if kind is None:
+            return None
+        found = self.fields(node, path, _LINK_KINDS[kind], key)
+        if found is None:
+            return None
+        timeout = self._time(found, "timeout", path, 20 * MS, REPLY_TIMEOUT_NS_MAX,
+                             REPLY_TIMEOUT_NS_DEFAULT)  # fmt: skip
+        turnaround = self._time(found, "turnaround", path, 0, TURNAROUND_NS_MAX, 0)
+        if timeout is None or turnaround is None:
+            return None
+        if kind == "rs485":
+            return self._rs485(name, found, path, timeout, turnaround)
+        host = self.address(found["host"], (*path, "host"))
+        port: int | None = 502
+        if "port" in found:
+            port = self.integer(found["port"], (*path, "port"), 1, 65_535)
+        if host is None or port is None:
+            return None
+        return model.TcpLink.model_validate(
+            {"name": name, "kind": LineKind(kind), "host": host, "port": port,
+             "timeout_ns": timeout, "turnaround_ns": turnaround}
+        )  # fmt: skip
+
+    def _rs485(
+        self, name: str, found: dict[str, yaml.Node], path: Path, timeout: int, turnaround: int
+    ) -> model.Rs485Link | None:
+        port = self.text(found["port"], (*path, "port"), "a serial port", 256)
+        if port is not None and not port.startswith("/"):
+            self.problem("port.path", found["port"], (*path, "port"), "port.path", value=port)
+            return None
+        baud = self.choice(found["baud"], (*path, "baud"), _BAUDS, "a baud rate")
+        parity = self.choice(found["parity"], (*path, "parity"), _PARITIES, "a parity")
+        stop: int | None = 1
+        if "stop_bits" in found:
+            stop = self.integer(found["stop_bits"], (*path, "stop_bits"), 1, 2)
+        if port is None or baud is None or parity is None or stop is None:
+            return None
+        return model.Rs485Link.model_validate(
+            {"name": name, "kind": LineKind.RS485, "port": port, "baud": int(baud),
+             "parity": parity, "stop_bits": stop, "timeout_ns": timeout,
+             "turnaround_ns": turnaround}
+        )  # fmt: skip
+
+    def _time(
+        self, found: dict[str, yaml.Node], key: str, path: Path, low: int, high: int, default: int
+    ) -> int | None:
+        if key not in found:
+            return default
+        return self.duration(found[key], (*path, key), low, high)
+
+    # --- zones, sirens, effects -------------------------------------------------------------
+
+    def zone(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Zone | None:
+        found = self.fields(node, path, _ZONE, key)
+        if found is None:
+            return None
+        items = self.items(found["points"], (*path, "points"))
+        if items is None:
+            return None
+        if not items:
+            self.problem("list.empty", found["points"], (*path, "points"))
+        members = [self.text(n, p, "a point", 160) for n, p in items]
+        needed = self._needed(found["alarm"], (*path, "alarm"))
+        if needed is None or any(m is None for m in members):
+            return None
+        return model.Zone(name=name, members=tuple(m or "" for m in members), needed=needed)
+
+    def _needed(self, node: yaml.Node, path: Path) -> int | None:
+        """`any`, or `2 of n`: n is however many the zone has."""
+        text = self.text(node, path, "an alarm rule")
+        if text is None:
+            return None
+        words = text.split()
+        if words == ["any"]:
+            return 1
+        if len(words) == 3 and words[1:] == ["of", "n"] and words[0].isdecimal():
+            number = int(words[0][:9])
+            if 1 <= number <= POINTS_MAX:
+                return number
+        self.problem("alarm.form", node, path, "alarm.form", value=text)
+        return None
+
+    def siren(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Siren | None:
+        found = self.fields(node, path, _SIREN, key)
+        if found is None:
+            return None
+        device = self.text(found["device"], (*path, "device"), "a device")
+        coil = self.integer(found["coil"], (*path, "coil"), 0, 65_535)
+        read_back = self._time(found, "read_back", path, READ_BACK_NS_MIN, READ_BACK_NS_MAX,
+                               READ_BACK_NS_DEFAULT)  # fmt: skip
+        if device is None or coil is None or read_back is None:
+            return None
+        return model.Siren(name=name, device=device, coil=coil, read_back_ns=read_back)
+
+    def effects(self, found: dict[str, yaml.Node]) -> tuple[model.Effect, ...]:
+        if "effects" not in found:
+            return ()
+        path: Path = ("effects",)
+        items = self.items(found["effects"], path) or []
+        if self.too_many(found["effects"], path, len(items), EFFECTS_MAX):
+            return ()
+        effects = [self._effect(node, here) for node, here in items]
+        return tuple(e for e in effects if e is not None)
+
+    def _effect(self, node: yaml.Node, path: Path) -> model.Effect | None:
+        found = self.fields(node, path, _EFFECT)
+        if found is None:
+            return None
+        cause = self._cause(found["when"], (*path, "when"))
+        sirens = self.items(found["sound"], (*path, "sound"))
+        if sirens is not None and not sirens:
+            self.problem("list.empty", found["sound"], (*path, "sound"))
+        sound = [self.text(n, p, "a siren") for n, p in sirens or ()]
+        pattern: str | None = "evacuate"
+        if "pattern" in found:
+            pattern = self.choice(found["pattern"], (*path, "pattern"), _PATTERNS)
+        if cause is None or sirens is None or pattern is None or any(s is None for s in sound):
+            return None
+        word, ref, state = cause
+        return model.Effect.model_validate(
+            {"cause": word, "ref": ref, "state": FLAG_WORDS[state],
+             "sound": tuple(sound), "pattern": pattern}
+        )  # fmt: skip
+
+    def _cause(self, node: yaml.Node, path: Path) -> tuple[str, str, str] | None:
+        found = self.fields(node, path, Keys(("state",), _CAUSES))
+        if found is None:
+            return None
+        state = self.choice(found["state"], (*path, "state"), _STATES)
+        causes = [c for c in _CAUSES if c in found]
+        if not causes and len(found) < len(self.entries(node, path) or ()):
+            return None  # a misspelt cause was said already
+        if len(causes) != 1:
+            self.problem("effect.cause", node, path, "effect.cause")
+            return None
+        ref = self.text(found[causes[0]], (*path, causes[0]), "a name", 160)
+        return (causes[0], ref, state) if ref is not None and state is not None else None

@@ -1,0 +1,81 @@
+"""The words everyone shares: states of a point, lanes of the record, modes of a point.
+
+The terms are those of fire alarm practice (EN 54-2, GB 4717). This module imports nothing of
+the product, so that every process can afford it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag, StrEnum
+
+
+class Flag(IntFlag):
+    """State of a point, zone or device: a set of independent flags, never one word.
+
+    FIRE 火警, PREALARM 预警, SUPERVISORY 监管, FAULT 故障, DISABLED 屏蔽, TEST 测试,
+    ACTIVATED 启动, FEEDBACK 反馈, DELAY 延时, MANUAL 手动. The order of the first six ranks
+    display only.
+    """
+
+    NONE = 0
+    FIRE = 1
+    PREALARM = 2
+    SUPERVISORY = 4
+    FAULT = 8
+    DISABLED = 16
+    TEST = 32
+    ACTIVATED = 64
+    FEEDBACK = 128
+    DELAY = 256
+    MANUAL = 512
+
+
+FLAG_WORDS: dict[str, Flag] = {
+    "fire": Flag.FIRE,
+    "prealarm": Flag.PREALARM,
+    "supervisory": Flag.SUPERVISORY,
+    "fault": Flag.FAULT,
+    "disabled": Flag.DISABLED,
+    "test": Flag.TEST,
+    "activated": Flag.ACTIVATED,
+    "feedback": Flag.FEEDBACK,
+    "delay": Flag.DELAY,
+    "manual": Flag.MANUAL,
+}
+"""The words of site.yaml, profiles and the record for each flag."""
+
+
+class Mode(IntEnum):
+    """What the value of a point is."""
+
+    TELEMETRY = 0  # a number that is recorded and never alarms
+    ANALOGUE = 1  # a number with absolute levels and trends
+    STATE = 2  # the value is a set of Flag, translated from a device's word by its profile
+
+
+class Quality(IntEnum):
+    """Whether a value can be believed. Unknown is a value: none of these ever becomes 0."""
+
+    GOOD = 0
+    NOT_READY = 1  # no sample yet, or the device says warm-up
+    STALE = 2  # no sample for longer than the point allows
+    BAD = 3  # a sample that the sensor cannot produce: sentinel, wire break, out of range
+
+
+class Lane(StrEnum):
+    """Each lane of the record is its own hash chain. The set is open."""
+
+    EPOCH = "epoch"
+    TABLE = "table"
+    FIRE = "fire"
+    EVENT = "event"
+    TELEMETRY = "telemetry"
+    SUMMARY = "summary"
+
+
+class LineKind(StrEnum):
+    """How a line is reached."""
+
+    TCP = "tcp"  # Modbus TCP, MBAP header
+    RS485 = "rs485"  # Modbus RTU on a serial port
+    RTU_TCP = "rtu_tcp"  # RTU frames through a serial server
