@@ -1,0 +1,1 @@
+"""Byte streams to field devices: TCP and serial ports, on the event loop, without a thread."""

@@ -1,0 +1,62 @@
+"""A serial port, for RS-485. pyserial opens and configures it; the event loop reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import termios
+from collections.abc import Callable
+
+import serial
+
+from config.plan import Line
+from drivers.link.stream import DescriptorStream, LinkError
+
+
+class SerialLink(DescriptorStream):
+    """Exclusive use, raw mode, 8 data bits. Opens pseudo-terminals as well as real ports.
+
+    After an unplug the descriptor reads an error or end of file, `on_lost` is called, and `open`
+    works again as soon as the device node is back.
+    """
+
+    def __init__(
+        self, line: Line, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
+    ) -> None:
+        super().__init__(on_bytes, on_lost)
+        self._line = line
+
+    async def open(self) -> None:
+        """Open the port. Raises LinkError when it is missing, refused or in use."""
+        try:
+            port = serial.Serial(
+                self._line.serial_port,
+                self._line.baud,
+                parity=self._line.parity,
+                stopbits=self._line.stop_bits,
+                timeout=0,
+                # VMIN=1, VTIME=0: an empty port reads EAGAIN, so that end of file means unplugged.
+                inter_byte_timeout=0,
+                exclusive=True,
+            )
+        except (OSError, ValueError, termios.error) as e:  # SerialException is an OSError
+            raise LinkError(f"serial port {self._line.serial_port}: {_reason(e)}") from e
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            # USB adapters hold bytes back for up to 16 ms; a pseudo-terminal cannot be told.
+            port.set_low_latency_mode(True)
+        fd = port.fileno()
+
+        def close() -> None:
+            with contextlib.suppress(OSError, termios.error):
+                # Unsent bytes of a dead line must not hold the close for the kernel's 30 s.
+                termios.tcflush(fd, termios.TCIOFLUSH)
+            with contextlib.suppress(OSError):
+                port.close()
+
+        self.attach(fd, close)
+
+
+def _reason(e: Exception) -> str:
+    text = str(e)
+    if "exclusively lock" in text:
+        return "in use by another process; a line has one master"
+    return text

@@ -1,0 +1,459 @@
+"""The bus master: owns one line, runs one transaction at a time, never raises on what comes in.
+
+Everything happens in callbacks of the event loop (bytes came, a deadline passed, an order was
+given), so that a transaction costs two turns of the loop and no task. Orders pre-empt: they wait
+for at most the transaction in flight, which ends at its own absolute deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from config.limits import (
+    LINK_SILENCE_NS_MAX,
+    MASTER_IDLE_NS_MAX,
+    RECONNECT_WAIT_NS_MAX,
+    RECONNECT_WAIT_NS_MIN,
+    REPLY_TIMEOUT_NS_DEFAULT,
+    S,
+)
+from config.plan import Line, Plan
+from config.words import LineKind
+from drivers.link.stream import Link, LinkError
+from drivers.link.tcp import TcpLink
+from drivers.modbus.frame import (
+    Discards,
+    Matcher,
+    MbapMatcher,
+    RtuMatcher,
+    read_query,
+)
+from drivers.modbus.schedule import Schedule, Slot, Unit
+from drivers.modbus.values import PollDecoder
+from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.siren.coil import Coil, CoilRun, Coils
+
+_RTU_FIXED_SILENCE_ABOVE_BAUD = 19_200  # Modbus over serial line V1.02, 2.5.1.1
+_RTU_FIXED_SILENCE_NS = 1_750_000
+
+
+class Sink(Protocol):
+    """Where a bus master delivers. Called by the event loop; must not block."""
+
+    def block(self, block: ReadingBlock) -> None:
+        """The points of one reply."""
+
+    def failed(self, failure: PollFailure) -> None:
+        """A poll that gave no values."""
+
+    def read_back(self, read_back: ReadBack) -> None:
+        """What an output's coil reads."""
+
+    def line(self, state: LineState) -> None:
+        """The link came up or went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PollWork:
+    poll: int  # index in the plan
+    decoder: PollDecoder
+
+
+@dataclass(slots=True)
+class _Flight:
+    """The transaction in flight."""
+
+    job: Slot | Coil | CoilRun
+    unit: Unit
+    on: bool  # what a coil write says
+    sent_ns: int
+    deadline_ns: int
+
+
+class LineTiming:
+    """How long bytes and silences take on a line, in ns.
+
+    On TCP nothing is counted: the wire is not ours to see. A serial server keeps the RTU silence
+    itself.
+    """
+
+    def __init__(self, line: Line) -> None:
+        self.char_ns = 0
+        self.silence_ns = 0
+        self.reply_timeout_ns = line.reply_timeout_ns or REPLY_TIMEOUT_NS_DEFAULT
+        if line.kind == LineKind.RS485:
+            bits = 1 + 8 + (line.parity != "N") + line.stop_bits
+            self.char_ns = bits * S // line.baud
+            self.silence_ns = (
+                _RTU_FIXED_SILENCE_NS
+                if line.baud > _RTU_FIXED_SILENCE_ABOVE_BAUD
+                else self.char_ns * 7 // 2
+            )
+        self.quiet_ns = self.silence_ns + line.turnaround_ns
+
+
+class BusMaster:
+    """Polls every `Poll` of the plan on its line, reads its outputs back and carries out orders.
+
+    up: whether the link is open. last_attempt_ns: when an attempt last ended, or the schedule was
+    last found empty; at most about CONNECT_TIMEOUT_NS old while the master lives (for the
+    watchdog). counters: by unit number.
+    """
+
+    def __init__(
+        self, plan: Plan, line: int, sink: Sink, *, mono_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._line_index = line
+        self._sink = sink
+        self._mono_ns = mono_ns
+        self._timing = LineTiming(plan.lines[line])
+        kind = plan.lines[line].kind
+        self._tells_late = kind == LineKind.TCP  # a late reply shows by its transaction id
+        self._serial = kind == LineKind.RS485
+        self._matcher: Matcher = MbapMatcher() if kind == LineKind.TCP else RtuMatcher()
+        self._link = _open_link(plan.lines[line], self._on_bytes, self._on_lost)
+        self.counters: dict[int, Unit] = {}
+        self._coils = Coils(
+            [
+                (index, plan.devices[out.device].unit, out)
+                for index, out in enumerate(plan.outputs)
+                if plan.devices[out.device].line == line
+            ]
+        )
+        # RTU has no transaction id: after silence the unit gets time to say its late reply.
+        guard_ns = 0 if kind == LineKind.TCP else self._timing.reply_timeout_ns
+        slots, self._seeds = self._slots(plan)
+        self._slots_of_line = slots
+        self._schedule = Schedule(slots, guard_ns)
+        self.up = False
+        self.jams = 0  # requests sent although the line never fell silent
+        self.last_attempt_ns = mono_ns()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[str] | None = None
+        self._flight: _Flight | None = None
+        self._heard = False  # bytes came since the request was sent
+        self._busy_until_ns = 0  # our own last frame is on the wire until then
+        self._last_rx_ns = 0
+        self._quiet_wait_ns = 0  # since when we wait for silence; 0 when we do not
+        self._unanswered_ns = 0  # since when nothing on this link answers; 0 when something does
+        self._up_ns = 0
+        self._told_down = False
+
+    def _slots(self, plan: Plan) -> tuple[list[Slot], list[int]]:
+        slots: list[Slot] = []
+        seeds: list[int] = []
+        for index, poll in enumerate(plan.polls):
+            device = plan.devices[poll.device]
+            if device.line == self._line_index:
+                query = read_query(device.unit, poll.function, poll.address, poll.count)
+                work = _PollWork(index, PollDecoder(poll, plan.rules))
+                unit = self._unit(device.unit)
+                slots.append(Slot(unit, query, poll.interval_ns, poll.alarm, work))
+                seeds.append(poll.device)
+        for run in self._coils.runs:
+            unit = self._unit(run.unit)
+            slots.append(Slot(unit, run.query, run.interval_ns, alarm=False, work=run))
+            seeds.append(plan.outputs[run.coils[0].output].device)
+        return slots, seeds
+
+    def _unit(self, number: int) -> Unit:
+        return self.counters.setdefault(number, Unit(number))
+
+    # --- the life of the link -------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Open the link, and open it again, until cancelled.
+
+        Raises only what the sink raises: a defect of ours, never what a device sent.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._schedule.start(self._mono_ns(), self._seeds)
+        wait_ns = RECONNECT_WAIT_NS_MIN
+        try:
+            while True:
+                try:
+                    await self._link.open()
+                except LinkError as e:
+                    self._went_down(str(e))
+                else:
+                    self._ended = self._loop.create_future()
+                    self._went_up()
+                    text = await self._ended
+                    if self._answered_since_up():
+                        wait_ns = RECONNECT_WAIT_NS_MIN
+                    self._went_down(text)
+                await self._rest(wait_ns)
+                wait_ns = min(2 * wait_ns, RECONNECT_WAIT_NS_MAX)
+        finally:
+            self.up = False
+            self._disarm()
+            self._flight = None
+            self._link.close()
+
+    async def _rest(self, wait_ns: int) -> None:
+        """Wait before the next attempt to connect, in steps that the watchdog can see."""
+        until_ns = self._mono_ns() + wait_ns
+        while (left_ns := until_ns - self._mono_ns()) > 0:
+            self.last_attempt_ns = self._mono_ns()
+            await asyncio.sleep(min(left_ns, MASTER_IDLE_NS_MAX) / S)
+        self.last_attempt_ns = self._mono_ns()
+
+    def _answered_since_up(self) -> bool:
+        return any(unit.last_reply_ns >= self._up_ns for unit in self.counters.values())
+
+    def _went_up(self) -> None:
+        now_ns = self._mono_ns()
+        self._up_ns = now_ns
+        self.up = True
+        self._told_down = False
+        self._unanswered_ns = 0
+        self._quiet_wait_ns = 0
+        self._last_rx_ns = now_ns  # a line that was just opened has not been seen silent yet
+        self._schedule.forgive()
+        self._coils.forgive()
+        self._sink.line(LineState(self._line_index, now_ns, up=True))
+        self._step()
+
+    def _went_down(self, text: str) -> None:
+        now_ns = self._mono_ns()
+        self.up = False
+        self.last_attempt_ns = now_ns
+        self._disarm()
+        flight, self._flight = self._flight, None
+        self._matcher.settle()
+        if flight is not None and isinstance(flight.job, Slot):
+            self._schedule.abandoned(flight.job, now_ns)
+        if self._told_down:
+            return  # said once, not at every attempt
+        self._told_down = True
+        self._sink.line(LineState(self._line_index, now_ns, up=False, text=text))
+        for slot in self._slots_of_line:
+            if isinstance(slot.work, _PollWork):
+                self._sink.failed(PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN))
+        for run in self._coils.runs:
+            for coil in run.coils:
+                self._sink.read_back(ReadBack(coil.output, now_ns, None))
+
+    # --- callbacks of the loop ------------------------------------------------------------
+
+    def _on_lost(self, text: str) -> None:
+        self._end(text)
+
+    def _on_bytes(self, data: bytes) -> None:
+        try:
+            now_ns = self._mono_ns()
+            self._last_rx_ns = now_ns
+            self._heard = True
+            verdict = self._matcher.feed(data)
+            if verdict is not None:
+                self._answer(verdict, now_ns)
+                self._step()
+        except Exception as e:  # noqa: BLE001 -- a callback has no caller: run() raises it instead
+            self._crash(e)
+
+    def _on_timer(self) -> None:
+        try:
+            self._timer = None
+            flight = self._flight
+            if flight is not None:
+                now_ns = self._mono_ns()
+                if now_ns < flight.deadline_ns:
+                    self._arm(flight.deadline_ns, now_ns)
+                    return
+                self._no_answer(flight, now_ns)
+            self._step()
+        except Exception as e:  # noqa: BLE001 -- as above
+            self._crash(e)
+
+    def _end(self, text: str) -> None:
+        if self._ended is not None and not self._ended.done():
+            self.up = False
+            self._disarm()
+            self._ended.set_result(text)
+
+    def _crash(self, error: Exception) -> None:
+        self.up = False
+        self._disarm()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_exception(error)
+
+    def _arm(self, at_ns: int, now_ns: int) -> None:
+        assert self._loop is not None
+        self._disarm()
+        self._timer = self._loop.call_at(
+            self._loop.time() + max(0, at_ns - now_ns) / S, self._on_timer
+        )
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # --- one transaction --------------------------------------------------------------------
+
+    def order(self, output: int, on: bool) -> None:
+        """From now on `output` (index in the plan, on this line) shall be `on`.
+
+        Level-triggered: the last order stands and is retried for ever until it is written and
+        reads back right. It goes before every poll. May be called before `run`, and from the
+        sink.
+        """
+        self._coils.order(output, on)
+        self._step()
+
+    def _step(self) -> None:
+        """Start what is due, or arm the timer for when something will be."""
+        while self.up and self._flight is None:
+            now_ns = self._mono_ns()
+            due_ns = min(self._coils.next_ns(), self._schedule.next_ns())
+            if due_ns > now_ns:
+                self.last_attempt_ns = now_ns
+                self._quiet_wait_ns = 0
+                self._arm(min(due_ns, now_ns + MASTER_IDLE_NS_MAX), now_ns)
+                return
+            if not self._tells_late and (late := self._link.drain()):
+                self._last_rx_ns = now_ns
+                self._matcher.feed(late)
+            quiet_at_ns = max(self._last_rx_ns, self._busy_until_ns) + self._timing.quiet_ns
+            if quiet_at_ns > now_ns and not self._jammed(now_ns):
+                self._arm(quiet_at_ns, now_ns)
+                return
+            job = self._coils.pick(now_ns) or self._schedule.pick(now_ns)
+            if job is not None:
+                self._send(job, now_ns)
+
+    def _jammed(self, now_ns: int) -> bool:
+        """Whether silence was awaited for long enough; then a request is sent all the same."""
+        if not self._quiet_wait_ns:
+            self._quiet_wait_ns = now_ns
+        if now_ns - self._quiet_wait_ns <= self._timing.quiet_ns + self._timing.reply_timeout_ns:
+            return False
+        self.jams += 1
+        return True
+
+    def _send(self, job: Slot | Coil | CoilRun, now_ns: int) -> None:
+        query = job.query() if isinstance(job, Coil) else job.query
+        timing = self._timing
+        frame = self._matcher.expect(query)
+        self._busy_until_ns = now_ns + len(frame) * timing.char_ns
+        deadline_ns = (
+            self._busy_until_ns
+            + timing.reply_timeout_ns
+            + (query.reply_bytes + 3) * timing.char_ns  # the reply's own time on the wire
+        )
+        unit = self._unit(query.unit)
+        unit.requests += 1
+        on = bool(job.wanted) if isinstance(job, Coil) else False
+        self._flight = _Flight(job, unit, on, now_ns, deadline_ns)
+        self._heard = False
+        self._quiet_wait_ns = 0
+        if not self._unanswered_ns:
+            self._unanswered_ns = now_ns
+        self._arm(deadline_ns, now_ns)
+        self._link.write(frame)
+
+    def _answer(self, verdict: bytes | int, now_ns: int) -> None:
+        """The matched reply (its payload) or exception (its code) came."""
+        flight = self._flight
+        assert flight is not None
+        unit = flight.unit
+        self._close_flight(unit, now_ns)
+        self._unanswered_ns = 0
+        unit.last_reply_ns = now_ns
+        unit.round_trip_ns = now_ns - flight.sent_ns
+        unit.round_trip_ns_max = max(unit.round_trip_ns_max, unit.round_trip_ns)
+        if isinstance(verdict, int):
+            unit.exceptions += 1
+            unit.answered()
+            self._refused(flight, verdict, now_ns)
+            return
+        unit.replies += 1
+        unit.answered()
+        job = flight.job
+        if isinstance(job, Coil):
+            self._coils.wrote(job, flight.on)
+            return
+        if isinstance(job, Slot):
+            self._schedule.succeeded(job, now_ns)
+            work = job.work
+            if isinstance(work, _PollWork):
+                value, quality = work.decoder.decode(verdict)
+                point = work.decoder.point
+                self._sink.block(ReadingBlock(work.poll, now_ns, point, value, quality))
+                return
+            job = work
+        self._tell(self._coils.read(job, verdict, now_ns))
+
+    def _refused(self, flight: _Flight, code: int, now_ns: int) -> None:
+        job = flight.job
+        if isinstance(job, Coil):
+            self._tell([self._coils.write_failed(job, now_ns, silent=False)])
+            return
+        if isinstance(job, Slot):
+            self._schedule.excepted(job, now_ns)
+            work = job.work
+            if isinstance(work, _PollWork):
+                self._sink.failed(PollFailure(work.poll, now_ns, Failure.EXCEPTION, code))
+                return
+            job = work
+        self._tell(self._coils.read_failed(job, now_ns, silent=False))
+
+    def _no_answer(self, flight: _Flight, now_ns: int) -> None:
+        """The deadline passed."""
+        why = Failure.MALFORMED if self._heard else Failure.TIMEOUT
+        if self._heard:
+            flight.unit.malformed += 1
+        else:
+            flight.unit.timeouts += 1
+        self._close_flight(flight.unit, now_ns)
+        job = flight.job
+        if isinstance(job, Slot):
+            self._schedule.unanswered(job, now_ns)
+        else:
+            self._schedule.order_unanswered(flight.unit, now_ns)
+        if not self._serial and now_ns - self._unanswered_ns > LINK_SILENCE_NS_MAX:
+            # The other end may have forgotten this connection; a new one costs little.
+            self._link.close()
+            self._end(f"no reply to any request for {LINK_SILENCE_NS_MAX // S} s")
+        if isinstance(job, Coil):
+            self._tell([self._coils.write_failed(job, now_ns, silent=True)])
+            return
+        if isinstance(job, Slot):
+            work = job.work
+            if isinstance(work, _PollWork):
+                self._sink.failed(PollFailure(work.poll, now_ns, why))
+                return
+            job = work
+        self._tell(self._coils.read_failed(job, now_ns, silent=True))
+
+    def _close_flight(self, unit: Unit, now_ns: int) -> None:
+        self._flight = None
+        self._disarm()
+        self.last_attempt_ns = now_ns
+        _count(unit, self._matcher.settle())
+
+    def _tell(self, read_backs: list[ReadBack]) -> None:
+        for read_back in read_backs:
+            self._sink.read_back(read_back)
+
+
+def _count(unit: Unit, discards: Discards) -> None:
+    unit.crc_errors += discards.crc_errors
+    unit.stale_discarded += discards.stale
+    unit.foreign_discarded += discards.foreign
+    unit.garbage_bytes += discards.garbage_bytes
+
+
+def _open_link(
+    line: Line, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
+) -> Link:
+    if line.kind == LineKind.RS485:
+        from drivers.link.serial import SerialLink  # noqa: PLC0415 -- TCP sites need no pyserial
+
+        return SerialLink(line, on_bytes, on_lost)
+    return TcpLink(line, on_bytes, on_lost)

@@ -1,0 +1,80 @@
+"""What every driver yields: blocks of readings, failures, read-backs, panel events.
+
+A block is one transaction's worth of points, not one object a point. Stamps are monotonic
+nanoseconds, taken when the last byte of the reply arrived: the age of a value is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingBlock:
+    """The points of one reply.
+
+    point: int32[n], indices into the plan's point table, constant for a poll.
+    value: float64[n], engineering units; for state points the sum of words.Flag.
+    quality: uint8[n], words.Quality. A value whose quality is not GOOD is not a measurement.
+    """
+
+    poll: int
+    mono_ns: int
+    point: NDArray[np.int32]
+    value: NDArray[np.float64]
+    quality: NDArray[np.uint8]
+
+
+class Failure(StrEnum):
+    """Why a transaction gave no values."""
+
+    TIMEOUT = "timeout"
+    LINK_DOWN = "link_down"
+    EXCEPTION = "exception"  # the unit answered with a Modbus exception
+    MALFORMED = "malformed"  # only bytes that match no request came
+
+
+@dataclass(frozen=True, slots=True)
+class PollFailure:
+    """A poll that failed, and why."""
+
+    poll: int
+    mono_ns: int
+    why: Failure
+    exception_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What an output's coil reads, or that it could not be read (`on` is None)."""
+
+    output: int
+    mono_ns: int
+    on: bool | None
+    written: bool = False  # True: this answers a write, False: a periodic read-back
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """A line's link came up or went down."""
+
+    line: int
+    mono_ns: int
+    up: bool
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelEvent:
+    """An event that a panel told of itself, in its words and ours."""
+
+    device: int
+    mono_ns: int
+    flags: int  # words.Flag that the event sets
+    address: str  # the panel's own address of the point
+    text: str
+    clears: bool = False

@@ -1,0 +1,1 @@
+"""A simulated building: panels, sensors and relay boards that fail and burn on demand."""

@@ -1,0 +1,132 @@
+"""Where a point lives in a device's memory, and how its number or state becomes raw words.
+
+This is the device's side of a register map, written from the plan's definition of a poll
+(`config.plan.Poll`) alone: it shares no code with the gateway's decoder, so that the two can
+disagree and a test can see it.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.plan import NO_BIT, VALUE_TYPES, WordRule
+
+
+class SimulatorError(Exception):
+    """The simulator was asked for what it cannot do. The text says what, and what it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One place of one point.
+
+    word: index of its first word in the simulator's memory. type: one of VALUE_TYPES.
+    bit: 0..15 of the word, or NO_BIT for the whole. value = raw * scale + bias.
+    """
+
+    device: int
+    function: int
+    address: int
+    word: int
+    type: str
+    bit: int
+    scale: float
+    bias: float
+    rule: WordRule | None
+
+    @property
+    def width(self) -> int:
+        """How many words it takes."""
+        return 2 if "32" in self.type else 1
+
+    @property
+    def single_bit(self) -> bool:
+        """Whether only 0 and 1 fit."""
+        return self.type == "bit" or self.bit != NO_BIT
+
+
+RAW_LIMITS: dict[str, tuple[int, int]] = {
+    "int16": (-0x8000, 0x7FFF),
+    "uint16": (0, 0xFFFF),
+    "int32": (-0x8000_0000, 0x7FFF_FFFF),
+    "uint32": (0, 0xFFFF_FFFF),
+}
+"""What a raw integer of each base type can be."""
+
+
+def base_type(value_type: str) -> str:
+    """The type without its word order: `int32_le` is an `int32`."""
+    assert value_type in VALUE_TYPES, f"not a value type: {value_type}"
+    return value_type.removesuffix("_le")
+
+
+def words_of(field: Field, raw: float) -> tuple[int, ...]:
+    """Raw number (an integer, or the float itself) to the words on the wire, in wire order."""
+    base = base_type(field.type)
+    if base == "float32":
+        data = struct.pack(">f", raw)
+    elif field.width == 2:
+        data = (int(raw) & 0xFFFF_FFFF).to_bytes(4, "big")
+    else:
+        return (int(raw) & 0xFFFF,)
+    high, low = struct.unpack(">HH", data)
+    return (low, high) if field.type.endswith("_le") else (high, low)
+
+
+def raw_of(field: Field, words: NDArray[np.uint16]) -> float:
+    """The words on the wire to the raw number: an integer value, or the float32."""
+    if field.width == 1:
+        word = int(words[0])
+        if field.bit != NO_BIT:
+            return (word >> field.bit) & 1
+        return word - 0x10000 if field.type == "int16" and word > 0x7FFF else word
+    first, second = int(words[0]), int(words[1])
+    high, low = (second, first) if field.type.endswith("_le") else (first, second)
+    base = base_type(field.type)
+    data = struct.pack(">HH", high, low)
+    code = {"float32": ">f", "int32": ">i", "uint32": ">I"}[base]
+    return float(struct.unpack(code, data)[0])
+
+
+def raw_for(field: Field, value: float, *, clamp: bool = False) -> float:
+    """Engineering value to raw: the inverse of value = raw * scale + bias, rounded to a step.
+
+    `clamp` saturates at the type's limits, as a sensor does; otherwise a value that does not fit
+    is a SimulatorError. The value must be finite, except in a float32.
+    """
+    raw = (value - field.bias) / field.scale
+    base = base_type(field.type)
+    if base == "float32" and field.bit == NO_BIT:
+        limit = float(np.finfo(np.float32).max)
+        if math.isfinite(raw) and abs(raw) > limit:
+            raw = math.copysign(limit, raw)
+        return raw
+    if not math.isfinite(raw):
+        raise SimulatorError(f"expected a finite value, found {value!r}")
+    low, high = (0, 1) if field.single_bit else RAW_LIMITS[base]
+    nearest = round(raw)
+    if low <= nearest <= high:
+        return nearest
+    if clamp:
+        return min(max(nearest, low), high)
+    first, last = sorted((low * field.scale + field.bias, high * field.scale + field.bias))
+    raise SimulatorError(
+        f"expected a value from {first:g} to {last:g}, what fits its {field.type} "
+        f"register, found {value!r}"
+    )
+
+
+def sentinel_raw(field: Field) -> float:
+    """What a dead sensor leaves in the register when no rule says so: NaN, 8000h or FFFFh."""
+    base = base_type(field.type)
+    if base == "float32":
+        return math.nan
+    if field.single_bit:
+        raise SimulatorError("a single bit has no way to say that its sensor is dead")
+    low, high = RAW_LIMITS[base]
+    return low if low < 0 else high

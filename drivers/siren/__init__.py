@@ -1,0 +1,1 @@
+"""Outputs that sound: Modbus coils with read-back."""
