@@ -1,0 +1,296 @@
+"""The heart: cycle(state, inputs, now) -> (state, orders, records).
+
+Ownership: the caller hands its `State` over and takes the one in the outcome back. The arrays in
+it are updated in place, so the state that went in must not be used again; nothing else is shared.
+The same state, inputs and now give the same outcome: no clock is read, nothing is random, and no
+iteration order depends on anything but the inputs.
+
+Order within a cycle: recalled alarm state and operators' commands first (what they speak of is what
+stood before; a sample of the same cycle can raise an alarm again), then the panels' own events and
+the samples, then read-backs and health, then zones and effects on what came of it all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agent.core import (
+    alarms,
+    detect,
+    effects,
+    health,
+    kernels,
+    memory,
+    panel,
+    recall,
+    records,
+    zones,
+)
+from agent.core.image import Image, new_image
+from agent.core.site import Site, compile_site
+from agent.core.types import Command, Inputs, Notice, Now, Order, Record, Verb
+from config.limits import (
+    BLOCKS_PER_CYCLE_MAX,
+    COMMANDS_PER_CYCLE_MAX,
+    INPUTS_PER_CYCLE_MAX,
+    NOTICES_MAX,
+    RECORDS_PER_CYCLE_MAX,
+)
+from config.plan import Plan
+from config.words import Lane, Mode
+
+_DECIDED = np.uint32(kernels.READY | kernels.INVALID | kernels.STALE)
+
+
+@dataclass(slots=True)
+class State:
+    """Everything the core remembers. Made by `new_state`, owned by whoever runs the cycle."""
+
+    site: Site
+    kernel: detect.Kernel
+    boot_id: bytes
+    image: Image
+    alarms: alarms.Alarms
+    zones: zones.Zones
+    effects: effects.Effects
+    book: panel.PanelBook
+    health: health.Health | None = None  # made by the first cycle, which knows when it is
+    notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
+    recalled: bool = False  # the alarm state from before the start is known
+    saved: bytes = b""  # the last snapshot that was handed out
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a cycle decided. Orders and records are in order.
+
+    alarm_state: canonical CBOR to be persisted, None when nothing of it changed. Of several the
+    latest stands.
+    """
+
+    state: State
+    orders: tuple[Order, ...]
+    records: tuple[Record, ...]
+    alarm_state: bytes | None
+
+
+def new_state(
+    plan: Plan,
+    boot_id: bytes,
+    kernel: detect.Kernel = kernels.step,
+    *,
+    held_outputs: frozenset[int] = frozenset(),
+) -> State:
+    """A gateway that knows nothing yet: every point NOT_READY.
+
+    kernel: from `kernel_loader.load_kernel`; the default is the slow twin. held_outputs: what the
+    latch re-applied before the first cycle; they stay on until their cause is known to be gone.
+    """
+    site = compile_site(plan)
+    return State(
+        site=site,
+        kernel=kernel,
+        boot_id=boot_id,
+        image=new_image(site),
+        alarms=alarms.new_alarms(site),
+        zones=zones.new_zones(site),
+        effects=effects.Effects(held=held_outputs),
+        book=panel.PanelBook(),
+    )
+
+
+def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
+    """One decision on everything since the last one. Costs microseconds when nothing changed."""
+    assert len(inputs.blocks) <= BLOCKS_PER_CYCLE_MAX
+    assert len(inputs.commands) <= COMMANDS_PER_CYCLE_MAX
+    assert len(inputs.notices) <= NOTICES_MAX
+    for bounded in (inputs.failures, inputs.read_backs, inputs.lines, inputs.panel_events):
+        assert len(bounded) <= INPUTS_PER_CYCLE_MAX
+    out: list[Record] = []
+    orders: list[Order] = []
+    if state.health is None:
+        state.health = health.new_health(state.site, now.mono_ns)
+        out.append(_start_record(state, now))
+    merged = inputs.recalled is not None
+    if inputs.recalled is not None:
+        out += _recall(state, inputs.recalled, now)
+    for command in inputs.commands:
+        out += _command(state, command, now, orders)
+    for event in inputs.panel_events:
+        out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
+    _samples(state, inputs, now, out)
+    _health(state, state.health, inputs, now, out, orders)
+    if state.alarms.touched:
+        _decide(state, state.health, now, out, orders, merged)
+    if state.effects.unproven_ns:
+        out += effects.overdue(state.effects, state.site, now.mono_ns)
+    assert len(out) <= RECORDS_PER_CYCLE_MAX
+    return Outcome(state, tuple(orders), tuple(out), _snapshot(state))
+
+
+def _start_record(state: State, now: Now) -> Record:
+    plan = state.site.plan
+    body = {
+        "site": plan.site_id,
+        "plan": plan.digest,
+        "boot": state.boot_id,
+        "points": len(plan.points),
+        "zones": len(plan.zones),
+        "outputs": len(plan.outputs),
+    }
+    return Record(Lane.EVENT, "system/start", "system", now.mono_ns, body)
+
+
+def _recall(state: State, data: bytes, now: Now) -> list[Record]:
+    again, state.recalled = state.recalled, True
+    if not data:
+        return []
+    try:
+        found = memory.decode(data)
+    except memory.MemoryDamagedError as e:
+        text = f"the alarm state from before the restart is damaged: {e}; check the building"
+        return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
+    holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
+    return recall.merge(found, holders, state.boot_id, now, again=again)
+
+
+def _command(state: State, command: Command, now: Now, orders: list[Order]) -> list[Record]:
+    body: dict[str, str | int] = {
+        "verb": command.verb.value,
+        "who": command.who,
+        "source": command.source,
+    }
+    out: list[Record] = []
+    if command.verb is Verb.ACKNOWLEDGE:
+        body["points"] = alarms.acknowledge(state.alarms)
+    elif command.verb is Verb.SILENCE:
+        if state.effects.active or state.alarms.vote.any():
+            alarms.silence(state.alarms)
+        _settle(state, now, out, orders)
+    else:
+        assert command.verb is Verb.RESET
+        stamp = (now.mono_ns, now.wall_ns)
+        cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
+        body["cleared"], body["refused"] = cleared, refused
+        _settle(state, now, out, orders)
+    return [Record(Lane.EVENT, "operator", "operator", now.mono_ns, dict(body)), *out]
+
+
+def _settle(state: State, now: Now, out: list[Record], orders: list[Order]) -> None:
+    more_orders, more = effects.settle(state.effects, state.site, now.mono_ns)
+    orders += more_orders
+    out += more
+
+
+def _samples(state: State, inputs: Inputs, now: Now, out: list[Record]) -> None:
+    assert state.health is not None
+    for block in inputs.blocks:
+        changed = detect.step(state.kernel, state.site, state.image, block)
+        health.hear(state.health, state.site, block.poll, block.mono_ns)
+        if changed.size:
+            stamp = (block.mono_ns, now.wall_ns - (now.mono_ns - block.mono_ns))
+            out += alarms.evaluate(state.alarms, state.site, state.image, changed, stamp)
+
+
+def _health(
+    state: State,
+    well: health.Health,
+    inputs: Inputs,
+    now: Now,
+    out: list[Record],
+    orders: list[Order],
+) -> None:
+    """Read-backs, failures, lines, notices, and the timer pass when it is due."""
+    for read in inputs.read_backs:
+        more_orders, more = effects.read_back(state.effects, state.site, read, now.mono_ns)
+        orders += more_orders
+        out += more
+    for failure in inputs.failures:
+        health.fail(well, state.site, failure)
+    for line in inputs.lines:
+        out += health.line(well, state.site, line)
+    for notice in inputs.notices:
+        out += _notice(state, notice, now)
+    if not health.due(well, now.mono_ns):
+        return
+    stale, more = health.sweep(well, state.alarms, state.site, state.image, now.mono_ns)
+    out += more
+    state.alarms.touched = state.alarms.touched or bool(more)  # a silent device is a cause, too
+    if stale.size:
+        stamp = (now.mono_ns, now.wall_ns)
+        out += alarms.evaluate(state.alarms, state.site, state.image, stale, stamp)
+    if not state.effects.settled and state.recalled and _all_decided(state):
+        _settle(state, now, out, orders)
+        state.alarms.touched = True
+
+
+def _all_decided(state: State) -> bool:
+    """Every point that can alarm has said something, or is known to be lost."""
+    undecided = (state.image.bits & _DECIDED == 0) & (state.site.modes != Mode.TELEMETRY)
+    return not undecided.any()
+
+
+def _notice(state: State, notice: Notice, now: Now) -> list[Record]:
+    standing = state.notices.get(notice.source)
+    if notice.fault == (standing is not None):
+        return []  # only a beginning and an end are news
+    if notice.fault:
+        assert len(state.notices) < NOTICES_MAX, "sources of notices are a fixed, small set"
+        state.notices[notice.source] = notice
+    else:
+        del state.notices[notice.source]
+    return [
+        records.fault_record(
+            f"system/{notice.source}",
+            "system",
+            now.mono_ns,
+            fault=notice.fault,
+            text=notice.text,
+            name=notice.source,
+        )
+    ]
+
+
+def _decide(
+    state: State,
+    well: health.Health,
+    now: Now,
+    out: list[Record],
+    orders: list[Order],
+    merged: bool,
+) -> None:
+    """Zones and effects, on what changed."""
+    a, site = state.alarms, state.site
+    stamp = (now.mono_ns, now.wall_ns)
+    for k, why in zones.agreeing(a, site, state.image).items():
+        out += alarms.settle_fire(a, site, state.image, k, why, stamp)
+    more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
+    out += more
+    a.unsaved = a.unsaved or zone_fire_changed
+    if a.first is not None and not a.vote.any() and not panel.fires(state.book):
+        a.first = None
+        a.unsaved = True
+    devices = effects.device_flags(a, well, state.book, site)
+    rows = effects.active_rows(site, state.zones, a, devices)
+    if merged and a.silenced:
+        state.effects.active = rows  # it sounded before the restart and was silenced then
+    more_orders, more = effects.decide(state.effects, a, site, rows, now.mono_ns)
+    orders += more_orders
+    out += more
+    if a.silenced and not rows and a.first is None:
+        a.silenced = False  # all is clear: the next alarm is a new one
+        a.unsaved = True
+    a.touched = False
+
+
+def _snapshot(state: State) -> bytes | None:
+    if not state.alarms.unsaved:
+        return None
+    state.alarms.unsaved = False
+    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site)
+    if data == state.saved:
+        return None
+    state.saved = data
+    return data

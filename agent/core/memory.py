@@ -1,0 +1,179 @@
+"""Alarm state that outlives a power cut: one canonical CBOR snapshot, merged in after a start.
+
+{"v": 1, "boot": bstr, "count": lifetime alarms, "silenced": bool,
+ "first": [source, name, mono_ns, wall_ns] / null,
+ "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
+ "zones": [name of a zone in fire, ...],
+ "panel": [[device name, address, flags], ...]}
+Keys that are not known are ignored, so that a newer gateway's state is still worth something.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import cbor2
+import numpy as np
+
+from agent.core.alarms import Alarms, FirstAlarm, Phase
+from agent.core.panel import PanelBook
+from agent.core.site import Site
+from agent.core.zones import FIRE, Zones
+from config.limits import ALARM_STATE_BYTES_MAX, PANEL_ALARMS_MAX, POINTS_MAX
+
+VERSION = 1
+COUNT_MAX = 2**53
+NAME_MAX = 256
+
+
+class MemoryDamagedError(Exception):
+    """The bytes are not an alarm state. The text says what was expected and what was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointMemory:
+    """What is kept of one point that stands in alarm."""
+
+    point_id: int
+    phase: Phase
+    lost_in_alarm: bool
+    vote: bool
+    acked: bool
+    wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A decoded snapshot."""
+
+    boot: bytes
+    count: int
+    silenced: bool
+    first: FirstAlarm | None
+    points: tuple[PointMemory, ...]
+    zones: tuple[str, ...]
+    panel: tuple[tuple[str, str, int], ...]
+
+
+def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Site) -> bytes:
+    """The snapshot of what must survive."""
+    standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
+    in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
+    order = np.array(in_order, np.int64)
+    rows = zip(
+        site.ids[order].tolist(),
+        alarms.phase[order].tolist(),
+        alarms.lost_in_alarm[order].tolist(),
+        alarms.vote[order].tolist(),
+        alarms.acked[order].tolist(),
+        [alarms.order.get(k, 0) for k in in_order],
+        strict=True,
+    )
+    first = alarms.first
+    data = cbor2.dumps(
+        {
+            "v": VERSION,
+            "boot": boot,
+            "count": alarms.count,
+            "silenced": alarms.silenced,
+            "first": None if first is None else list(astuple(first)),
+            "points": [list(row) for row in rows],
+            "zones": [
+                site.plan.zones[z].name
+                for z in np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
+            ],
+            "panel": [
+                [site.plan.devices[device].name, address, flags]
+                for (device, address), flags in book.standing.items()
+            ],
+        },
+        canonical=True,
+    )
+    assert len(data) <= ALARM_STATE_BYTES_MAX, "points and panel alarms are bounded"
+    return data
+
+
+def decode(data: bytes) -> Memory:
+    """A snapshot. Raises MemoryDamagedError; no bytes raise anything else."""
+    if len(data) > ALARM_STATE_BYTES_MAX:
+        raise MemoryDamagedError(f"{len(data)} bytes, more than {ALARM_STATE_BYTES_MAX}")
+    try:
+        top = cbor2.loads(data)
+    except Exception as e:  # any damage is the same single error
+        raise MemoryDamagedError(f"not CBOR: {type(e).__name__}") from e
+    if not isinstance(top, dict):
+        raise MemoryDamagedError(f"expected a map, found {type(top).__name__}")
+    if top.get("v") != VERSION or isinstance(top.get("v"), bool):
+        raise MemoryDamagedError(f"expected version {VERSION}, found {str(top.get('v'))[:40]!r}")
+    first = top.get("first")
+    return Memory(
+        boot=_typed(top.get("boot"), bytes, "boot"),
+        count=_number(top.get("count"), COUNT_MAX, "count"),
+        silenced=_typed(top.get("silenced"), bool, "silenced"),
+        first=None if first is None else _first(first),
+        points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
+        zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
+        panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
+    )
+
+
+def _typed(value: Any, kind: type[Any], where: str) -> Any:
+    if type(value) is not kind:
+        raise MemoryDamagedError(f"{where}: expected {kind.__name__}, found {type(value).__name__}")
+    return value
+
+
+def _number(value: Any, most: int, where: str) -> int:
+    number: int = _typed(value, int, where)
+    if not 0 <= number <= most:
+        raise MemoryDamagedError(f"{where}: expected 0..{most}")
+    return number
+
+
+def _text(value: Any, where: str) -> str:
+    text: str = _typed(value, str, where)
+    if len(text) > NAME_MAX:
+        raise MemoryDamagedError(f"{where}: a name of {len(text)} characters")
+    return text
+
+
+def _rows(value: Any, most: int, where: str) -> list[Any]:
+    rows: list[Any] = _typed(value, list, where)
+    if len(rows) > most:
+        raise MemoryDamagedError(f"{where}: {len(rows)} entries, at most {most}")
+    return rows
+
+
+def _row(value: Any, length: int, where: str) -> list[Any]:
+    row = _rows(value, length, where)
+    if len(row) != length:
+        raise MemoryDamagedError(f"{where}: expected {length} elements, found {len(row)}")
+    return row
+
+
+def _first(value: Any) -> FirstAlarm:
+    source, name, mono_ns, wall_ns = _row(value, 4, "first")
+    return FirstAlarm(
+        _text(source, "first"),
+        _text(name, "first"),
+        _number(mono_ns, 2**63, "first"),
+        _number(wall_ns, 2**63, "first"),
+    )
+
+
+def _point(value: Any) -> PointMemory:
+    point_id, phase, lost, vote, acked, wall_ns = _row(value, 6, "points")
+    return PointMemory(
+        _number(point_id, 2**32 - 1, "points"),
+        Phase(_number(phase, max(Phase), "points")),
+        _typed(lost, bool, "points"),
+        _typed(vote, bool, "points"),
+        _typed(acked, bool, "points"),
+        _number(wall_ns, 2**63, "points"),
+    )
+
+
+def _panel(value: Any) -> tuple[str, str, int]:
+    device, address, flags = _row(value, 3, "panel")
+    return (_text(device, "panel"), _text(address, "panel"), _number(flags, 0xFFFF, "panel"))

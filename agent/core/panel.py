@@ -1,0 +1,82 @@
+"""Alarms that a panel tells as events, with its own addresses instead of our points.
+
+They follow the panel: they end when the panel takes them back. Losing the link clears nothing.
+The book is bounded; when it is full, what does not fit is kept under the panel as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.core import records
+from agent.core.alarms import Alarms, FirstAlarm
+from agent.core.site import Site
+from agent.core.types import Record
+from config.limits import PANEL_ADDRESS_CHARS_MAX, PANEL_ALARMS_MAX
+from config.words import Flag
+from drivers.reading import PanelEvent
+
+FIRE = int(Flag.FIRE)
+_GATES = int(Flag.DISABLED | Flag.TEST)
+_ALL_WORDS = 0
+for _flag in Flag:
+    _ALL_WORDS |= int(_flag)
+
+
+@dataclass(slots=True)
+class PanelBook:
+    """(device, address) -> standing words.Flag. At most PANEL_ALARMS_MAX entries + one a device."""
+
+    standing: dict[tuple[int, str], int] = field(default_factory=dict)
+
+    def device_flags(self, devices: int) -> list[int]:
+        """What stands at each device; gated entries count only as such."""
+        out = [0] * devices
+        for (device, _), flags in self.standing.items():
+            out[device] |= flags & _GATES if flags & _GATES else flags
+        return out
+
+
+def take(
+    book: PanelBook, alarms: Alarms, site: Site, event: PanelEvent, wall_ns: int
+) -> list[Record]:
+    """Enter one event; a record when something changed."""
+    key = (event.device, event.address[:PANEL_ADDRESS_CHARS_MAX])
+    if key not in book.standing and len(book.standing) >= PANEL_ALARMS_MAX and not event.clears:
+        key = (event.device, "")
+    before = book.standing.get(key, 0)
+    flags = int(event.flags) & _ALL_WORDS
+    after = before & ~flags if event.clears else before | flags
+    if after == before:
+        return []
+    if after:
+        book.standing[key] = after
+    else:
+        del book.standing[key]
+    alarms.touched = True
+    alarms.unsaved = True
+    name = site.plan.devices[event.device].name
+    source = f"panel/{name}/{key[1]}"
+    gated = bool(after & _GATES)
+    body: dict[str, Any] = {
+        "name": name,
+        "address": key[1],
+        "from": before,
+        "to": after,
+        "text": event.text,
+        "why": "panel",
+    }
+    if after & FIRE and not before & FIRE and not gated:
+        alarms.count += 1
+        alarms.silenced = False
+        body["number"] = alarms.count
+        if alarms.first is None:
+            alarms.first = FirstAlarm(source, f"{name} {key[1]}", event.mono_ns, wall_ns)
+    lane = records.lane_of(before, after, gated=gated)
+    return [Record(lane, source, "panel", event.mono_ns, body)]
+
+
+def fires(book: PanelBook) -> int:
+    """How many fires stand by the panels' words."""
+    return sum(1 for f in book.standing.values() if f & FIRE and not f & _GATES)

@@ -1,0 +1,103 @@
+"""Merging a recalled snapshot: it adds fires, it never clears one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from agent.core import alarms as points
+from agent.core import records
+from agent.core.alarms import Alarms, Phase
+from agent.core.image import Image
+from agent.core.memory import Memory, PointMemory
+from agent.core.panel import PanelBook
+from agent.core.site import Site
+from agent.core.types import Now, Record
+from agent.core.zones import Zones
+from config.limits import PANEL_ALARMS_MAX
+from config.words import Flag
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Where a snapshot goes."""
+
+    alarms: Alarms
+    zones: Zones
+    book: PanelBook
+    site: Site
+    image: Image
+
+
+def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: bool) -> list[Record]:
+    """Add what the snapshot holds. `again`: not the first merge, so counts are not added twice."""
+    alarms, site = holders.alarms, holders.site
+    remembered = {site.index_of.get(old.point_id, -1) for old in memory.points}
+    news = bool(alarms.order.keys() - remembered) or bool(holders.book.standing)
+    out: list[Record] = []
+    for old in memory.points:
+        k = site.index_of.get(old.point_id)
+        if k is not None:
+            out += _point(holders, k, old, now)
+    out += _panel(holders, memory, now)
+    if again:
+        alarms.count = max(alarms.count, memory.count)
+    else:
+        alarms.count += memory.count
+        # A silence holds only when nothing sounds that it did not know of.
+        alarms.silenced = memory.silenced and not news
+    if memory.first is not None:
+        same_boot = memory.boot == boot
+        alarms.first = memory.first if same_boot else replace(memory.first, mono_ns=0)
+    names = set(memory.zones)
+    holders.zones.recalled |= np.array([z.name in names for z in site.plan.zones], np.bool_)
+    alarms.touched = True
+    alarms.unsaved = True
+    if -1 in remembered:
+        text = "points that stood in alarm before the restart are not in this plan any more"
+        out.append(
+            records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)
+        )
+    return out
+
+
+def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]:
+    alarms, site, image = holders.alarms, holders.site, holders.image
+    if old.phase != Phase.CLEAR and alarms.phase[k] == Phase.CLEAR:
+        # Whether the condition is still there is not known before the point is read.
+        alarms.phase[k] = Phase.LIVE
+    alarms.lost_in_alarm[k] |= old.lost_in_alarm
+    if old.vote and not alarms.vote[k] and alarms.phase[k] != Phase.CLEAR:
+        alarms.vote[k] = True
+        alarms.acked[k] = old.acked
+        alarms.order[k] = old.wall_ns
+    stamp = (now.mono_ns, now.wall_ns)
+    out = points.publish(alarms, site, image, k, stamp, "recalled")
+    return out + points.settle(alarms, site, image, k, points.fire_event(int(image.bits[k])), stamp)
+
+
+def _panel(holders: Holders, memory: Memory, now: Now) -> list[Record]:
+    devices = {d.name: i for i, d in enumerate(holders.site.plan.devices)}
+    standing = holders.book.standing
+    out: list[Record] = []
+    for name, address, flags in memory.panel:
+        device = devices.get(name)
+        if device is None or len(standing) >= PANEL_ALARMS_MAX:
+            continue
+        before = standing.get((device, address), 0)
+        if before | flags == before:
+            continue
+        standing[device, address] = before | flags
+        body = {
+            "name": name,
+            "address": address,
+            "from": before,
+            "to": before | flags,
+            "why": "recalled",
+        }
+        lane = records.lane_of(
+            before, before | flags, gated=bool(flags & int(Flag.DISABLED | Flag.TEST))
+        )
+        out.append(Record(lane, f"panel/{name}/{address}", "panel", now.mono_ns, body))
+    return out

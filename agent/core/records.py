@@ -1,0 +1,71 @@
+"""What leaves the core for the signed record. Bodies use short keys, one meaning each:
+
+  id, name   stable id and name of the point; `name` alone for zones, devices, lines, outputs
+  from, to   words.Flag before and after
+  value      engineering units, absent when there never was a sample
+  quality    words.Quality
+  why        what led to it when it is not the value itself: "agreed" (a second point of the zone
+             has a trend too), "lost in alarm", "recalled" (from before a restart), "reset",
+             "panel" (the panel's own event)
+  gated      True: disabled or in test, so it counts for nothing and calls nobody
+  number     lifetime count of alarms, on the transition that raised it
+  fault      True when a fault begins, False when it ends; `text` says it in words
+Transitions into and out of fire go to the fire lane, all else to the event lane.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from agent.core.image import Image
+from agent.core.site import Site
+from agent.core.types import Record
+from config.words import Flag, Lane
+
+_FIRE = int(Flag.FIRE)
+
+
+def lane_of(before: int, after: int, *, gated: bool = False) -> Lane:
+    """The fire lane for a change of FIRE that counts, else the event lane."""
+    return Lane.FIRE if (before ^ after) & _FIRE and not gated else Lane.EVENT
+
+
+def point_record(
+    site: Site,
+    image: Image,
+    k: int,
+    change: tuple[int, int],
+    mono_ns: int,
+    *,
+    why: str = "",
+    number: int = 0,
+    gated: bool = False,
+) -> Record:
+    """A point's flags went from change[0] to change[1]."""
+    before, after = change
+    point_id = int(site.ids[k])
+    body: dict[str, Any] = {
+        "id": point_id,
+        "name": site.plan.points.names[k],
+        "from": before,
+        "to": after,
+        "quality": int(image.quality[k]),
+    }
+    value = float(image.value[k])
+    if math.isfinite(value):
+        body["value"] = value
+    if why:
+        body["why"] = why
+    if number:
+        body["number"] = number
+    if gated:
+        body["gated"] = True
+    return Record(lane_of(before, after, gated=gated), f"point/{point_id}", "point", mono_ns, body)
+
+
+def fault_record(
+    source: str, what: str, mono_ns: int, *, fault: bool, text: str, **more: Any
+) -> Record:
+    """A fault of anything but a point begins or ends."""
+    return Record(Lane.EVENT, source, what, mono_ns, {"fault": fault, "text": text, **more})

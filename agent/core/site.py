@@ -1,0 +1,97 @@
+"""The plan as the core uses it: dense arrays and look-ups that never change while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.plan import PARAMS, Plan
+from config.words import Mode
+
+I4 = NDArray[np.int32]
+I8 = NDArray[np.int64]
+U4 = NDArray[np.uint32]
+F8 = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+FOREVER_NS = 2**62  # an age that no point reaches
+GATEWAY_KINDS = frozenset({"contact", "manual"})
+"""STATE points that are ours to latch: a wire on our input. All others are a panel's own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What stands still. n points, z zones, d devices; m memberships of alarm points in zones."""
+
+    plan: Plan
+    ids: I8  # [n] stable ids
+    index_of: dict[int, int]  # stable id -> index
+    modes: NDArray[np.uint8]  # [n] words.Mode
+    device: I4  # [n] device of a point
+    from_panel: Bools  # [n] the alarm follows the panel's own reset
+    stale_ns: I8  # [n]
+    params: F8  # [n, PARAMS]
+    zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
+    member_point: I4  # [m]
+    member_zone: I4  # [m]
+    zone_needed: I8  # [z]
+    zone_size: I8  # [z] members that can alarm
+    poll_device: tuple[int, ...]
+    device_stale_ns: I8  # [d] silence of a device, FOREVER_NS when it has no points
+    device_line: I4  # [d]
+    by_device: I4  # [n] points ordered by device ...
+    device_start: I8  # ... where each device with points begins ...
+    device_with_points: I4  # ... and which device that is
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def compile_site(plan: Plan) -> Site:
+    """Unpack a plan. The plan was checked when it was compiled; a bad one is our own error."""
+    table = plan.points
+    n = len(table)
+    ids = np.frombuffer(table.ids, "<u4").astype(np.int64)
+    modes = np.frombuffer(table.modes, np.uint8).copy()
+    device = np.frombuffer(table.devices, "<u2").astype(np.int32)
+    stale_ns = np.frombuffer(table.stale_ns, "<i8").astype(np.int64)
+    params = np.frombuffer(table.params, "<f8").astype(np.float64).reshape(n, len(PARAMS))
+    assert len(ids) == len(modes) == len(device) == len(stale_ns) == n
+    stale_ns[stale_ns <= 0] = FOREVER_NS
+    zones_of: dict[int, list[int]] = {}
+    member_point: list[int] = []
+    member_zone: list[int] = []
+    for z, zone in enumerate(plan.zones):
+        for k in dict.fromkeys(zone.points):
+            if modes[k] != Mode.TELEMETRY:
+                zones_of.setdefault(k, []).append(z)
+                member_point.append(k)
+                member_zone.append(z)
+    device_stale_ns = np.full(len(plan.devices), FOREVER_NS, np.int64)
+    np.minimum.at(device_stale_ns, device, stale_ns)
+    by_device = np.argsort(device, kind="stable").astype(np.int32)
+    present, start = np.unique(device[by_device], return_index=True)
+    ours = np.array([kind in GATEWAY_KINDS for kind in table.kinds], np.bool_)
+    return Site(
+        plan=plan,
+        ids=ids,
+        index_of={int(point_id): k for k, point_id in enumerate(ids)},
+        modes=modes,
+        device=device,
+        from_panel=(modes == Mode.STATE) & ~ours.reshape(n),
+        stale_ns=stale_ns,
+        params=np.ascontiguousarray(params),
+        zones_of={k: tuple(z) for k, z in zones_of.items()},
+        member_point=np.array(member_point, np.int32),
+        member_zone=np.array(member_zone, np.int32),
+        zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
+        zone_size=np.bincount(np.array(member_zone, np.int64), minlength=len(plan.zones)),
+        poll_device=tuple(poll.device for poll in plan.polls),
+        device_stale_ns=device_stale_ns,
+        device_line=np.array([d.line for d in plan.devices], np.int32),
+        by_device=by_device,
+        device_start=start.astype(np.int64),
+        device_with_points=present.astype(np.int32),
+    )

@@ -1,0 +1,95 @@
+"""What goes into a cycle and what comes out. Frozen values, stamped by the caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from config.words import Lane
+from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
+
+
+class ClockState(IntEnum):
+    """What the wall clock is worth. Detection never waits for it."""
+
+    UNSET = 0
+    HOLDOVER = 1
+    SYNCHRONISED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The time of a cycle. Monotonic decides; wall labels."""
+
+    mono_ns: int
+    wall_ns: int
+    clock: ClockState
+
+
+class Verb(StrEnum):
+    """What an operator can order. Three verbs, never one."""
+
+    ACKNOWLEDGE = "acknowledge"
+    SILENCE = "silence"
+    RESET = "reset"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An operator's order. `who` and `source` go to the record."""
+
+    verb: Verb
+    who: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A fault, or its end, that another part of the gateway reports of itself (disk, kernel)."""
+
+    source: str  # coalescing key, e.g. "record.disk"
+    fault: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything since the last cycle, in order and bounded (config.limits)."""
+
+    blocks: tuple[ReadingBlock, ...] = ()
+    failures: tuple[PollFailure, ...] = ()
+    panel_events: tuple[PanelEvent, ...] = ()
+    commands: tuple[Command, ...] = ()
+    read_backs: tuple[ReadBack, ...] = ()
+    lines: tuple[LineState, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    # Persisted alarm state, merged in: it adds, it never clears. b"" says that there is none, which
+    # is knowledge too: outputs that the latch holds on without a cause may then go off.
+    recalled: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an output shall be from now on. Level-triggered: the last order stands."""
+
+    output: int
+    on: bool
+    pattern: str
+    mono_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something that happened, on its way to the signed record.
+
+    source: coalescing key, e.g. "point/17", "zone/2", "output/0". Of one source the latest
+    transition matters most; how many were folded into it is counted on the way.
+    body: CBOR-ready map; the keys are those of docs/uplink.md.
+    """
+
+    lane: Lane
+    source: str
+    what: str  # "point", "zone", "panel", "output", "device", "line", "operator", "system"
+    mono_ns: int
+    body: dict[str, Any] = field(default_factory=dict)

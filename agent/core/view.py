@@ -1,0 +1,164 @@
+"""What people see: the state in words. Pages are bounded; nothing here changes the state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from agent.core import kernels, panel
+from agent.core.cycle import State
+from agent.core.detect import readiness
+from agent.core.types import Now
+from config.limits import STATUS_ACTIVE_MAX
+from config.words import FLAG_WORDS, Flag, Quality
+
+_SHOWN = np.uint32(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.FAULT)
+
+
+def words_of(flags: int) -> list[str]:
+    """Flags in display order: fire first."""
+    return [word for word, flag in FLAG_WORDS.items() if flags & int(flag)]
+
+
+def status(state: State, now: Now) -> dict[str, Any]:
+    """The big state. CBOR- and JSON-ready, but for NaN, which never occurs here.
+
+    flags: words of everything that stands anywhere; counts: word -> points; first_alarm with its
+    source, name and both times (mono_ns 0: before this boot); zones,
+    outputs: one row each; active: the first STATUS_ACTIVE_MAX points in alarm, in alarm order,
+    then other points that are not normal; faults: what stands beyond points.
+    """
+    alarms, site = state.alarms, state.site
+    faults = _faults(state)
+    flags = int(np.bitwise_or.reduce(alarms.flags, initial=0))
+    flags |= int(np.bitwise_or.reduce(state.zones.flags, initial=0))
+    for standing in state.book.standing.values():
+        flags |= standing
+    if faults:
+        flags |= int(Flag.FAULT)
+    first = alarms.first
+    return {
+        "site": site.plan.site_id,
+        "name": site.plan.site_name,
+        "flags": words_of(flags),
+        "points": len(site),
+        "counts": {
+            word: int(np.count_nonzero(alarms.flags & np.uint32(flag)))
+            for word, flag in FLAG_WORDS.items()
+        },
+        "stale": int(np.count_nonzero(state.image.bits & np.uint32(kernels.STALE))),
+        "not_ready": int(np.count_nonzero(state.image.quality == Quality.NOT_READY)),
+        "alarms": len(alarms.order) + panel.fires(state.book),
+        "alarm_count": alarms.count,
+        "unacknowledged": int(np.count_nonzero(alarms.vote & ~alarms.acked)),
+        "silenced": alarms.silenced,
+        "first_alarm": None
+        if first is None
+        else {
+            "source": first.source,
+            "name": first.name,
+            "mono_ns": first.mono_ns,
+            "wall_ns": first.wall_ns,
+        },
+        "zones": _zones(state),
+        "outputs": _outputs(state),
+        "active": _active(state, now),
+        "faults": faults,
+    }
+
+
+def _zones(state: State) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": zone.name,
+            "flags": words_of(flags),
+            "votes": votes,
+            "needed": zone.needed,
+            "healthy": healthy,
+        }
+        for zone, flags, votes, healthy in zip(
+            state.site.plan.zones,
+            state.zones.flags.tolist(),
+            state.zones.votes.tolist(),
+            state.zones.healthy.tolist(),
+            strict=True,
+        )
+    ]
+
+
+def _outputs(state: State) -> list[dict[str, Any]]:
+    """`on` is what was ordered (None: never), `read_back` what the coil reads (None: nothing)."""
+    out = []
+    for i, output in enumerate(state.site.plan.outputs):
+        last = state.effects.commanded.get(i)
+        out.append(
+            {
+                "name": output.name,
+                "on": (True if i in state.effects.held else None) if last is None else last.on,
+                "pattern": "" if last is None else last.pattern,
+                "read_back": state.effects.reads.get(i),
+                "proven": last is not None and i not in state.effects.unproven_ns,
+                "fault": i in state.effects.faulted,
+            }
+        )
+    return out
+
+
+def _active(state: State, now: Now) -> list[dict[str, Any]]:
+    order = list(state.alarms.order)[:STATUS_ACTIVE_MAX]
+    seen = set(order)
+    standing = np.flatnonzero(state.alarms.flags & _SHOWN).tolist()
+    rest = [k for k in standing if k not in seen][: STATUS_ACTIVE_MAX - len(order)]
+    return [_point(state, now, k) for k in order + rest]
+
+
+def _faults(state: State) -> list[dict[str, str]]:
+    plan = state.site.plan
+    out = [{"source": n.source, "text": n.text} for n in state.notices.values()]
+    if state.health is not None:
+        out += [
+            {"source": f"line/{plan.lines[i].name}", "text": "down"}
+            for i in np.flatnonzero(state.health.line_down).tolist()
+        ]
+        out += [
+            {"source": f"device/{plan.devices[i].name}", "text": state.health.why.get(i, "silent")}
+            for i in np.flatnonzero(state.health.faulted).tolist()
+        ]
+    out += [
+        {"source": f"output/{plan.outputs[i].name}", "text": "does not read as ordered"}
+        for i in sorted(state.effects.faulted)
+    ]
+    return out
+
+
+def points(state: State, now: Now, first: int, count: int) -> list[dict[str, Any]]:
+    """Points `first` to `first + count` of the plan, in order of stable id."""
+    assert first >= 0
+    assert count >= 0
+    return [_point(state, now, k) for k in range(first, min(first + count, len(state.site)))]
+
+
+def _point(state: State, now: Now, k: int) -> dict[str, Any]:
+    """One point. `value` is None when there is none; `age_s` None before the first sample."""
+    table = state.site.plan.points
+    value = float(state.image.value[k])
+    bits = int(state.image.bits[k])
+    sampled_ns = int(state.image.mono_ns[k])
+    flags = int(state.alarms.flags[k])
+    if bits & kernels.STALE:
+        flags |= int(Flag.FAULT)  # said by its device's fault, shown on the point all the same
+    return {
+        "id": int(state.site.ids[k]),
+        "name": table.names[k],
+        "flags": words_of(flags),
+        "value": value if math.isfinite(value) else None,
+        "unit": table.units[k],
+        "quality": Quality(int(state.image.quality[k])).name.lower(),
+        "detector": readiness(bits),
+        "age_s": None
+        if sampled_ns == kernels.NEVER
+        else round((now.mono_ns - sampled_ns) / 1e9, 3),
+        "acknowledged": bool(state.alarms.acked[k]),
+    }

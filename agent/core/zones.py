@@ -1,0 +1,155 @@
+"""Zones: k of n, agreement of trends, and coincidence lost. A second, small pass over members.
+
+It runs only when a point changed, over all memberships at once; the cost grows with members, not
+with changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.core import kernels, records
+from agent.core.alarms import Alarms, Phase
+from agent.core.image import Image
+from agent.core.site import I8, U4, Bools, Site
+from agent.core.types import Record
+from config.limits import LOST_TOGETHER_NS
+from config.words import Flag
+
+FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
+SUPERVISORY, FAULT, MANUAL = int(Flag.SUPERVISORY), int(Flag.FAULT), int(Flag.MANUAL)
+_OUT_OF_SERVICE = np.uint32(Flag.FAULT | Flag.DISABLED | Flag.TEST)
+_GATES = np.uint32(Flag.DISABLED | Flag.TEST)
+_LOST = np.uint32(kernels.STALE | kernels.INVALID)
+
+
+@dataclass(slots=True)
+class Zones:
+    """State of z zones. A zone's fire latches: it ends when no fire of its points is left."""
+
+    flags: U4  # [z]
+    healthy: I8  # [z] members that can vote
+    votes: I8  # [z] members whose fire counts
+    coincidence_lost: Bools  # [z]
+    recalled: Bools  # [z] in fire before the restart; looked at once
+
+
+def new_zones(site: Site) -> Zones:
+    """All quiet, all members expected."""
+    z = len(site.zone_needed)
+    return Zones(
+        flags=np.zeros(z, np.uint32),
+        healthy=site.zone_size.astype(np.int64),
+        votes=np.zeros(z, np.int64),
+        coincidence_lost=np.zeros(z, np.bool_),
+        recalled=np.zeros(z, np.bool_),
+    )
+
+
+def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
+    """Points whose trend or loss a neighbour confirms, with the reason: they are fire.
+
+    Two points of one zone that rise at once agree. A point lost while rising or in pre-alarm
+    counts as rising; it is also confirmed by a neighbour that was lost together with it.
+    """
+    bits = image.bits
+    in_service = alarms.flags & _GATES == 0
+    lost_rising = alarms.lost_in_alarm & (bits & _LOST != 0)
+    rising = ((bits & np.uint32(kernels.TREND) != 0) | lost_rising) & in_service
+    if not rising.any():
+        return {}
+    member_rises = rising[site.member_point]
+    number = np.bincount(site.member_zone[member_rises], minlength=len(site.zone_needed))
+    agreed = member_rises & (number[site.member_zone] >= 2)
+    out = {int(k): "agreed" for k in site.member_point[agreed]}
+    for k in np.flatnonzero(lost_rising & in_service).tolist():
+        if k not in out and alarms.phase[k] == Phase.CLEAR and _lost_together(site, image, k):
+            out[k] = "lost in alarm"
+    return out
+
+
+def _lost_together(site: Site, image: Image, k: int) -> bool:
+    """A neighbour of k gave its last valid sample at about the same time, and is lost too."""
+    valid = image.stamps[:, kernels.LAST_VALID]
+    for zone in site.zones_of.get(k, ()):
+        near = site.member_point[site.member_zone == zone]
+        near = near[(near != k) & (image.bits[near] & _LOST != 0)]
+        near = near[valid[near] != kernels.NEVER]
+        if (np.abs(valid[near] - valid[k]) <= LOST_TOGETHER_NS).any():
+            return True
+    return False
+
+
+def evaluate(
+    zones: Zones, alarms: Alarms, site: Site, image: Image, mono_ns: int
+) -> tuple[list[Record], bool]:
+    """Recompute every zone: its records, and whether a zone's fire changed (to be persisted)."""
+    z = len(site.zone_needed)
+    point, zone = site.member_point, site.member_zone
+    flags, effective, vote = alarms.flags[point], alarms.effective[point], alarms.vote[point]
+    out_of_service = (image.bits[point] & _LOST != 0) | (flags & _OUT_OF_SERVICE != 0)
+    zones.healthy = np.bincount(zone[~out_of_service | vote], minlength=z)
+    zones.votes = np.bincount(zone[vote], minlength=z)
+    manual = np.bincount(zone[vote & (effective & np.uint32(MANUAL) != 0)], minlength=z)
+    # A detector that is not ready yet still counts in n: start-up must not weaken coincidence.
+    needed = np.maximum(1, np.minimum(site.zone_needed, zones.healthy))
+    was = zones.flags & np.uint32(FIRE) != 0
+    latched = was | zones.recalled
+    zones.recalled = np.zeros(z, np.bool_)
+    fire = (zones.votes > 0) & ((zones.votes >= needed) | latched | (manual > 0))
+    pre = np.bincount(zone[effective & np.uint32(PREALARM) != 0], minlength=z)
+    supervisory = np.bincount(zone[effective & np.uint32(SUPERVISORY) != 0], minlength=z)
+    lost = (site.zone_needed >= 2) & (site.zone_size >= 2)
+    lost &= (zones.healthy == 1) | ((zones.healthy == 0) & zones.coincidence_lost)
+    after = (
+        fire * np.uint32(FIRE)
+        | ((pre > 0) | ((zones.votes > 0) & ~fire)) * np.uint32(PREALARM)
+        | (supervisory > 0) * np.uint32(SUPERVISORY)
+        | lost * np.uint32(FAULT)
+    ).astype(np.uint32)
+    before = zones.flags
+    zones.flags = after
+    out = [
+        _record(zones, site, i, (int(before[i]), int(after[i])), mono_ns)
+        for i in np.flatnonzero(before != after).tolist()
+    ]
+    out.extend(
+        _coincidence(zones, site, i, bool(lost[i]), mono_ns)
+        for i in np.flatnonzero(lost != zones.coincidence_lost).tolist()
+    )
+    zones.coincidence_lost = lost
+    return out, bool((fire != was).any())
+
+
+def _record(zones: Zones, site: Site, i: int, change: tuple[int, int], mono_ns: int) -> Record:
+    before, after = change
+    body = {
+        "name": site.plan.zones[i].name,
+        "from": before,
+        "to": after,
+        "votes": int(zones.votes[i]),
+        "needed": int(site.zone_needed[i]),
+        "healthy": int(zones.healthy[i]),
+    }
+    return Record(records.lane_of(before, after), f"zone/{body['name']}", "zone", mono_ns, body)
+
+
+def _coincidence(zones: Zones, site: Site, i: int, fault: bool, mono_ns: int) -> Record:
+    name = site.plan.zones[i].name
+    text = (
+        "coincidence lost: one healthy detector is left, a single alarm counts"
+        if fault
+        else "coincidence is back"
+    )
+    return records.fault_record(
+        f"zone/{name}/coincidence",
+        "zone",
+        mono_ns,
+        fault=fault,
+        text=text,
+        name=name,
+        needed=int(site.zone_needed[i]),
+        healthy=int(zones.healthy[i]),
+    )
