@@ -1,0 +1,1 @@
+"""One process per destination: takes sealed batches from the record and delivers them."""

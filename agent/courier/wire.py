@@ -1,0 +1,143 @@
+"""Bytes between asyncio and the MQTT library: what paho takes for a socket.
+
+The library is used for its packets and its state, never for its sockets or its thread: asyncio
+connects, shakes hands and waits, and each has a deadline; there is no thread that can die unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class PacketTooLarge(Exception):  # noqa: N818 -- the name says it
+    """A packet announces more bytes than are ever expected here."""
+
+
+class PacketGuard:
+    """Follows the fixed headers of a stream of MQTT packets and refuses a large one.
+
+    MQTT 5, 2.1.4: a variable byte integer of at most four bytes after the first byte. Without
+    this a broker, or whoever sits there, could make the library gather 256 MB.
+    """
+
+    def __init__(self, packet_bytes_max: int) -> None:
+        self._max = packet_bytes_max
+        self._body = 0  # bytes left of the packet under way
+        self._length = 0
+        self._digits = -1  # -1: the first byte comes next
+
+    def feed(self, data: bytes) -> None:
+        """Follow some bytes. Raises PacketTooLarge."""
+        at = 0
+        while at < len(data):
+            if self._body:
+                step = min(self._body, len(data) - at)
+                self._body -= step
+                at += step
+                continue
+            byte = data[at]
+            at += 1
+            if self._digits < 0:
+                self._digits = self._length = 0
+                continue
+            self._length |= (byte & 0x7F) << (7 * self._digits)
+            self._digits += 1
+            if self._length > self._max or self._digits > 4:
+                raise PacketTooLarge(f"a packet of more than {self._max} bytes")
+            if not byte & 0x80:
+                self._body, self._digits = self._length, -1
+
+
+class Wire(asyncio.Protocol):
+    """One connection: an asyncio protocol on one side, a non-blocking socket on the other."""
+
+    def __init__(self, packet_bytes_max: int) -> None:
+        self._guard = PacketGuard(packet_bytes_max)
+        self._transport: asyncio.Transport | None = None
+        self._inbox = bytearray()
+        self._lost = False
+        self.on_bytes: Callable[[], None] | None = None
+        self.on_lost: Callable[[str], None] | None = None
+        self.writable = True
+        self.gone = asyncio.Event()
+
+    # --- asyncio's side ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands, TLS included."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes for the library."""
+        try:
+            self._guard.feed(data)
+        except PacketTooLarge as e:
+            self._end(f"the broker sent {e}")
+            return
+        self._inbox += data
+        if self.on_bytes is not None:
+            self.on_bytes()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The other end is gone."""
+        self.gone.set()
+        why = str(exc) or type(exc).__name__ if exc else "the broker closed the connection"
+        self._end(why)
+
+    def pause_writing(self) -> None:
+        """The network takes no more for now."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """The network takes more again."""
+        self.writable = True
+        if self.on_bytes is not None:
+            self.on_bytes()
+
+    @property
+    def pending(self) -> int:
+        """Bytes that the library has not read yet."""
+        return len(self._inbox)
+
+    def _end(self, why: str) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        if self._transport is not None:
+            self._transport.abort()
+        if self.on_lost is not None:
+            self.on_lost(why)
+
+    # --- the library's side: as much of a socket as it uses ---
+
+    def recv(self, size: int) -> bytes:
+        """As a non-blocking socket: BlockingIOError when there is nothing, b"" at the end."""
+        if not self._inbox:
+            if self._lost:
+                return b""
+            raise BlockingIOError
+        data = bytes(self._inbox[:size])
+        del self._inbox[:size]
+        return data
+
+    def send(self, data: bytes) -> int:
+        """All of it is taken: how much is under way is bounded by the window, not here."""
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionError("the connection is closed")
+        self._transport.write(bytes(data))
+        return len(data)
+
+    def setblocking(self, flag: bool) -> None:
+        """Never blocks."""
+
+    def fileno(self) -> int:
+        """No descriptor is handed out: nobody but asyncio waits on it."""
+        return -1
+
+    def close(self) -> None:
+        """Flush what was written and close."""
+        self._lost = True
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,1 @@
+"""The other end: receive, verify, decode. The reference consumer of the uplink."""

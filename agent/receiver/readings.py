@@ -1,0 +1,113 @@
+"""Telemetry of kept batches, decoded on demand: the batch is the truth, rows are a view of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.receiver.store import Store
+from agent.uplink import cbor
+from agent.uplink.batch import Batch, decode_payload
+from agent.uplink.columns import F64, decode_columns
+from agent.uplink.errors import UplinkError
+from agent.uplink.table import Table, TablePart, join_table
+from config.words import Lane, Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value of one point. value is None when its quality is not good."""
+
+    gateway: str
+    point: int
+    name: str
+    unit: str
+    wall_ns: int
+    value: float | None
+    quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A point table, ready for decoding."""
+
+    table: Table
+    steps: dict[int, F64]  # poll -> resolution of each of its points
+    row: dict[int, int]  # point id -> row of the table
+
+
+class Tables:
+    """Point tables by gateway and hash, as far as all their parts are held."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[tuple[str, bytes], Meaning] = {}
+
+    def get(self, gateway: str, name: bytes) -> Meaning | None:
+        """A table, None while a part is missing or the parts do not make it."""
+        known = self._known.get((gateway, name))
+        if known is not None:
+            return known
+        parts = [TablePart(*row) for row in self._store.table_parts(gateway, name)]
+        if not parts:
+            return None
+        try:
+            table = join_table(parts)
+        except UplinkError:
+            return None
+        row = {point: n for n, point in enumerate(table.ids)}
+        steps = {
+            poll: np.array([table.resolutions[row[p]] for p in points], dtype=np.float64)
+            for poll, points in table.polls.items()
+        }
+        meaning = self._known[gateway, name] = Meaning(table, steps, row)
+        return meaning
+
+    def count(self, gateway: str, batch: Batch) -> int | None:
+        """How many readings a telemetry batch has, from its heads alone; None: no table yet.
+
+        Raises UplinkError when the data is not what the codec says.
+        """
+        meaning = self.get(gateway, batch.table)
+        if meaning is None:
+            return None
+        parts = cbor.decode(batch.data)
+        try:
+            pairs = list(zip(parts[0], parts[1], strict=True))
+            return sum(len(meaning.steps[poll]) * int(samples) for poll, samples in pairs)
+        except (TypeError, LookupError, ValueError):
+            raise UplinkError("malformed", "expected polls of the table and their counts") from None
+
+    def decode(self, gateway: str, batch: Batch) -> Iterator[Reading]:
+        """The readings of a telemetry batch, poll by poll. Raises UplinkError."""
+        meaning = self.get(gateway, batch.table)
+        if meaning is None:
+            raise UplinkError("unknown_table", f"table {batch.table.hex()} is not held")
+        table = meaning.table
+        to_wall_ns = batch.wall_ns - batch.mono_last_ns
+        for poll in decode_columns(batch.data, meaning.steps.get, batch.mono_first_ns):
+            points = table.polls[poll.poll]
+            for s, mono_ns in enumerate(poll.mono_ns.tolist()):
+                for p, point in enumerate(points):
+                    n = meaning.row[point]
+                    quality = Quality(int(poll.quality[s, p]))
+                    good = quality is Quality.GOOD
+                    yield Reading(
+                        gateway, point, table.names[n], table.units[n], mono_ns + to_wall_ns,
+                        float(poll.value[s, p]) if good else None, quality.name.lower(),
+                    )  # fmt: skip
+
+
+def kept_batch(message: bytes) -> Batch:
+    """The payload of a batch from the store: its signature was verified when it came."""
+    parts = cbor.decode(message[1:], items_max=8)
+    return decode_payload(parts[2])
+
+
+def export_readings(store: Store, gateway: str | None = None) -> Iterator[Reading]:
+    """Every reading that is held, in the order of the chains. Raises UplinkError."""
+    tables = Tables(store)
+    for name, message in store.messages(Lane.TELEMETRY, gateway):
+        yield from tables.decode(name, kept_batch(message))

@@ -1,0 +1,1 @@
+"""The record process: seals, chains, ring and store."""

@@ -1,0 +1,246 @@
+"""The ring and the two files behind it, as the loop sees them: nothing here ever waits for a disk.
+
+What is sealed is added; when a file is idle everything that waits for it is one transaction. A
+disk that fails, hangs or is full is a fault and a retry; the ring keeps what waits, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.record.recovery import Opening, marker_of, open_store
+from agent.record.ring import Db, Entry, Ring, db_of
+from agent.record.sealer import EpochPlace
+from agent.record.store import Store, Survey, is_damage
+from agent.record.worker import Worker
+from config.limits import DISK_HUNG_NS, DISK_OPEN_WAIT_NS, DISK_RETRY_NS, S
+
+_SQLITE_FULL = 13
+
+
+class Hearer(Protocol):
+    """Who is told what becomes of the disk."""
+
+    def made_durable(self, entries: Sequence[Entry]) -> None:
+        """These batches are on disk."""
+
+    def disk(self, text: str) -> None:
+        """What is wrong with the disk; "" when nothing is."""
+
+    def restart(self, why: str) -> None:
+        """The process has to end and start anew: numbers on disk are not those it works with."""
+
+
+class StoreBusy(Exception):  # noqa: N818 -- an answer: ask later
+    """The disk does not answer now."""
+
+
+class _File:
+    """One file with its thread."""
+
+    def __init__(self, db: Db, worker: Worker[Store]) -> None:
+        self.db = db
+        self.worker = worker
+        self.opening: Opening | None = None
+        self.open = False
+        self.busy = False
+        self.reopen = False
+        self.retry_ns = 0
+        self.error = ""
+        self.epochs: tuple[EpochPlace, ...] = ()
+
+
+class Journal:
+    """Adds, commits, retries, reads."""
+
+    def __init__(
+        self,
+        directory: Path,
+        mono_ns: Callable[[], int],
+        hearer: Hearer,
+        make_store: Callable[[Path], Store] = Store,
+    ) -> None:
+        self.ring = Ring()
+        self._mono_ns = mono_ns
+        self._hearer = hearer
+        self._told = ""
+        self._files = {
+            db: _File(db, Worker(f"{db}.db", make_store(directory / f"{db}.db"), mono_ns))
+            for db in Db
+        }
+
+    # --- opening and ending -----------------------------------------------------------------
+
+    async def open(self, wait_ns: int = DISK_OPEN_WAIT_NS) -> dict[Db, Opening]:
+        """Open both files. One that does not answer in time counts as not readable."""
+        tasks = {
+            db: asyncio.ensure_future(f.worker.ask(open_store)) for db, f in self._files.items()
+        }
+        await asyncio.wait(tasks.values(), timeout=wait_ns / S)
+        out: dict[Db, Opening] = {}
+        for db, task in tasks.items():
+            file = self._files[db]
+            if task.done():
+                opening: Opening = task.result()
+            else:
+                text = f"{db}.db does not open: the disk does not answer"
+                opening = Opening(Survey(), error=text, readable=False)
+                file.busy = True
+                task.add_done_callback(partial(self._opened_late, file))
+            file.opening = opening
+            file.open = not opening.error
+            file.error = opening.error
+            file.retry_ns = 0 if file.open else self._mono_ns() + DISK_RETRY_NS
+            out[db] = opening
+        return out
+
+    def begin(self, epochs: Sequence[EpochPlace]) -> None:
+        """Have both files know these epochs, with their next transaction."""
+        for file in self._files.values():
+            file.epochs = tuple(epochs)
+
+    def stop(self, wait_s: float) -> bool:
+        """Close the files after what is queued; False when a disk did not answer in time."""
+        clean = True
+        for file in self._files.values():
+            file.worker.submit(lambda store: store.close(), lambda _result, _error: None)
+            clean &= file.worker.stop(wait_s)
+        return clean
+
+    def _opened_late(self, file: _File, task: asyncio.Future[Any]) -> None:
+        file.busy = False
+        if not task.cancelled() and task.exception() is None:
+            self._reopened(file, task.result(), None)
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Batches just sealed; they are on their way to the disk when this returns."""
+        for entry in entries:
+            self.ring.add(entry)
+        for db in {db_of(entry.sealed.number.lane) for entry in entries}:
+            self._pump(self._files[db])
+
+    def tick(self) -> None:
+        """Retry what failed, and say what hangs. Called several times a second."""
+        for file in self._files.values():
+            if not file.open and not file.busy and self._mono_ns() >= file.retry_ns:
+                self._open_again(file)
+            self._pump(file)
+        self._tell()
+
+    def _pump(self, file: _File) -> None:
+        if file.busy or not file.open or self._mono_ns() < file.retry_ns:
+            return
+        group = self.ring.commit_group(file.db)
+        if not group:
+            return
+        epochs, reopen = file.epochs, file.reopen
+
+        def job(store: Store) -> None:
+            if reopen:
+                store.open(check=False)
+            store.append(group, epochs)
+
+        file.busy = file.worker.submit(job, lambda _, error: self._committed(file, group, error))
+
+    def _committed(self, file: _File, group: list[Entry], error: Exception | None) -> None:
+        file.busy = False
+        if error is None:
+            file.error, file.reopen, file.epochs = "", False, ()
+            self.ring.made_durable(group)
+            self._hearer.made_durable(group)
+            self._tell()
+            self._pump(file)
+            return
+        if not isinstance(error, sqlite3.Error | OSError) and not is_damage(error):
+            raise error
+        self._failed(file, error)
+
+    def _failed(self, file: _File, error: Exception) -> None:
+        file.error = f"{file.db}.db: {error}"
+        file.retry_ns = self._mono_ns() + DISK_RETRY_NS
+        full = getattr(error, "sqlite_errorcode", 0) == _SQLITE_FULL
+        file.reopen = not full
+        self._tell()
+        if is_damage(error):
+            file.busy = True  # nothing more goes into this file
+            why = f"{file.error}: the file is damaged and will be set aside"
+            marked = file.worker.submit(
+                lambda store: marker_of(store.path).touch(),
+                lambda _result, _error: self._hearer.restart(why),
+            )
+            if not marked:
+                self._hearer.restart(why)
+
+    def _open_again(self, file: _File) -> None:
+        file.retry_ns = self._mono_ns() + DISK_RETRY_NS
+        file.busy = file.worker.submit(
+            open_store, lambda opening, error: self._reopened(file, opening, error)
+        )
+
+    def _reopened(self, file: _File, opening: Opening | None, error: Exception | None) -> None:
+        file.busy = False
+        if opening is None:
+            file.error = f"{file.db}.db: {error}"
+            return
+        if opening.error:
+            file.error = opening.error
+            return
+        before = file.opening
+        if before is None or not before.readable or opening.survey != before.survey:
+            self._hearer.restart(f"{file.db}.db can be used again; starting anew on its numbers")
+            return
+        file.open, file.error = True, ""
+        self._pump(file)
+
+    def _tell(self) -> None:
+        text = self.trouble()
+        if text != self._told:
+            self._told = text
+            self._hearer.disk(text)
+
+    def trouble(self) -> str:
+        """What is wrong with the disk now; "" when nothing is."""
+        for file in self._files.values():
+            if file.error:
+                return file.error
+            if file.worker.stuck_ns() > DISK_HUNG_NS:
+                return f"{file.db}.db: the disk does not answer; batches wait in memory"
+        return ""
+
+    # --- reading and other jobs ---------------------------------------------------------------
+
+    async def ask(self, db: Db, job: Callable[[Store], Any]) -> Any:
+        """What a job on a file returns. Raises StoreBusy when the disk does not let it."""
+        file = self._files[db]
+        if not file.open or file.worker.stuck_ns() > DISK_HUNG_NS:
+            raise StoreBusy(f"{db}.db does not answer")
+        try:
+            return await file.worker.ask(job)
+        except (sqlite3.Error, OSError, queue.Full) as e:
+            if is_damage(e):
+                self._failed(file, e)
+            raise StoreBusy(f"{db}.db: {e}") from e
+
+    async def ask_quietly(self, db: Db, job: Callable[[Store], Any]) -> Any:
+        """As ask(), None when the disk does not let it."""
+        with contextlib.suppress(StoreBusy):
+            return await self.ask(db, job)
+        return None
+
+    def status(self) -> dict[str, Any]:
+        """For `embergate status`."""
+        return {
+            "trouble": self.trouble(),
+            "sqlite": sqlite3.sqlite_version,
+            "not_durable": {db.value: self.ring.pending(db) for db in Db},
+            "not_durable_bytes": self.ring.pending_bytes(),
+        }

@@ -1,0 +1,232 @@
+"""What a courier is offered, and what its acknowledgements move.
+
+The window is the record's: so many batches under way, some of it closed to bulk, and slots that
+only fire may use. Epochs go first, since nothing can be verified without them, then fire. The
+open epoch goes before older ones, so live data flow while a backlog drains.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from agent.record.ring import Ring
+from agent.record.sealer import Number
+from agent.record.shelf import Shelf
+from agent.record.store import Place, Row
+from agent.uplink.batch import hash_of
+from config.limits import (
+    COURIER_BULK_WINDOW,
+    COURIER_FIRE_WINDOW,
+    COURIER_UNSENT_BYTES_MAX,
+    COURIER_WINDOW,
+    OFFER_WAIT_NS,
+)
+from config.words import Lane
+
+Stream = tuple[str, int]
+"""(lane, ordinal of the epoch)."""
+
+_BULK = (Lane.TELEMETRY, Lane.SUMMARY)
+_AT_ONCE = (Lane.EPOCH, Lane.FIRE)
+_ORDER = (Lane.EPOCH, Lane.FIRE, Lane.TABLE, Lane.EVENT, Lane.SUMMARY, Lane.TELEMETRY)
+
+
+class Outlet(Protocol):
+    """The courier's end of the socket."""
+
+    def send(self, message: dict[str, Any]) -> bool: ...
+    @property
+    def unsent_bytes(self) -> int: ...
+
+
+Fetch = Callable[[Stream, int], None]
+"""Have the store read a stream after a number; the answer comes to `Courier.fetched`."""
+
+
+class Courier:
+    """One destination: its places, and its window while it follows."""
+
+    def __init__(self, name: str, shelf: Shelf, ring: Ring, places: Iterable[Place]) -> None:
+        self.name = name
+        self.connected = False
+        self.text = "has not come yet"
+        self._shelf = shelf
+        self._ring = ring
+        self._acked: dict[Stream, int] = {(p[1], p[2]): p[3] for p in places if p[0] == name}
+        self._dirty: set[Stream] = set()
+        self._outlet: Outlet | None = None
+        self._sent: dict[Stream, int] = {}
+        self._flight: dict[Number, bytes] = {}
+        self._read: dict[Stream, deque[Row]] = {}
+        self._reading: set[Stream] = set()
+        self._past: list[Stream] = []  # of earlier epochs, and not acknowledged yet
+
+    # --- offering -----------------------------------------------------------------------------
+
+    def follow(self, outlet: Outlet) -> None:
+        """A courier connected: it is offered everything from its acknowledged places on."""
+        self.leave()
+        self._outlet = outlet
+        self._past = [
+            (lane, ordinal)
+            for lane in self._shelf.lanes()
+            for ordinal in self._shelf.ordinals(lane)
+            if ordinal != self._shelf.now
+        ]
+
+    def leave(self, outlet: Outlet | None = None) -> None:
+        """The courier's connection is gone (or `outlet` is, unless a newer one took its place)."""
+        if outlet is not None and outlet is not self._outlet:
+            return
+        self._outlet = None
+        self._sent.clear()
+        self._flight.clear()
+        self._read.clear()
+
+    @property
+    def follows(self) -> bool:
+        """Whether somebody is there."""
+        return self._outlet is not None
+
+    def pump(self, now_ns: int, fetch: Fetch) -> None:
+        """Offer what the window has room for."""
+        outlet = self._outlet
+        if outlet is None:
+            return
+        for stream in self._streams():
+            lane = stream[0]
+            while self._outlet is outlet and self._room(lane):
+                if outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
+                    return
+                found = self._next(stream, now_ns, fetch)
+                if found is None:
+                    break
+                number, data, own_hash, durable = found
+                self._sent[stream] = number.seq
+                self._flight[number] = own_hash
+                message = {
+                    "e": "batch",
+                    "epoch": self._shelf.epoch(number.ordinal),
+                    "lane": str(number.lane),
+                    "seq": number.seq,
+                    "bytes": data,
+                    "durable": durable,
+                }
+                if not outlet.send(message):
+                    self.leave(outlet)
+                    return
+
+    def _streams(self) -> Iterator[Stream]:
+        """In the order in which they are offered."""
+        now = self._shelf.now
+        self._past = [stream for stream in self._past if self._unfinished(stream)]
+        yield (Lane.EPOCH, now)
+        yield (Lane.FIRE, now)
+        for lane in (*_ORDER, *(name for name in self._shelf.lanes() if name not in _ORDER)):
+            yield (lane, now)
+            for stream in self._past:
+                if stream[0] == lane:
+                    yield (Lane.EPOCH, stream[1])  # nothing is verified without its epoch
+                    yield stream
+
+    def _unfinished(self, stream: Stream) -> bool:
+        ends = self._shelf.ends(*stream)
+        return ends is not None and self._acked.get(stream, -1) < ends[1]
+
+    def _room(self, lane: str) -> bool:
+        fire = sum(number.lane == Lane.FIRE for number in self._flight)
+        others = len(self._flight) - max(0, min(fire, COURIER_FIRE_WINDOW))
+        if lane == Lane.FIRE and fire < COURIER_FIRE_WINDOW:
+            return True
+        if others >= COURIER_WINDOW:
+            return False
+        bulk = sum(number.lane in _BULK for number in self._flight)
+        return lane not in _BULK or bulk < COURIER_BULK_WINDOW
+
+    def _next(
+        self, stream: Stream, now_ns: int, fetch: Fetch
+    ) -> tuple[Number, bytes, bytes, bool] | None:
+        lane, ordinal = stream
+        ends = self._shelf.ends(lane, ordinal)
+        if ends is None:
+            return None
+        seq = max(self._acked.get(stream, -1) + 1, self._sent.get(stream, -1) + 1, ends[0])
+        if seq > ends[1]:
+            return None
+        entry = self._ring.get(Number(lane, ordinal, seq))
+        if entry is not None:
+            waited = now_ns - entry.sealed_ns >= OFFER_WAIT_NS
+            if not (entry.durable or waited or lane in _AT_ONCE):
+                return None
+            return entry.sealed.number, entry.sealed.data, entry.sealed.hash, entry.durable
+        rows = self._read.get(stream)
+        while rows and rows[0].seq < seq:
+            rows.popleft()
+        if rows and rows[0].seq == seq:
+            data = rows.popleft().data
+            return Number(lane, ordinal, seq), data, hash_of(data), True
+        if stream not in self._reading:
+            self._reading.add(stream)
+            fetch(stream, seq - 1)
+        return None
+
+    def fetched(self, stream: Stream, rows: list[Row] | None) -> None:
+        """The store's answer; None when it did not answer: asked again at the next occasion."""
+        self._reading.discard(stream)
+        if rows is not None and self._outlet is not None:
+            self._read[stream] = deque(rows)
+
+    # --- acknowledgements ---------------------------------------------------------------------
+
+    def flight_hash(self, number: Number) -> bytes | None:
+        """The hash of a batch that is under way."""
+        return self._flight.get(number)
+
+    def acked(self, stream: Stream) -> int:
+        """Up to which number a stream is acknowledged, -1 for none."""
+        return self._acked.get(stream, -1)
+
+    def acknowledged(self, number: Number) -> int:
+        """Everything of the stream up to this batch is held at the other end; how many that is."""
+        stream = (number.lane, number.ordinal)
+        before = self._acked.get(stream, -1)
+        if number.seq <= before:
+            return 0
+        ends = self._shelf.ends(*stream)
+        self._acked[stream] = number.seq
+        self._dirty.add(stream)
+        for under_way in [n for n in self._flight if (n.lane, n.ordinal) == stream]:
+            if under_way.seq <= number.seq:
+                del self._flight[under_way]
+        first = max(before + 1, ends[0] if ends else 0)
+        return max(1, number.seq - first + 1)
+
+    def evicted(self, lane: str, ordinal: int, seq: int) -> None:
+        """Batches are gone: nobody waits for their acknowledgement any more."""
+        for number in [n for n in self._flight if n.lane == lane]:
+            if (number.ordinal, number.seq) <= (ordinal, seq):
+                del self._flight[number]
+
+    def dirty_places(self) -> list[Place]:
+        """Places that moved since they were last taken."""
+        out = [(self.name, str(lane), o, self._acked[(lane, o)]) for lane, o in self._dirty]
+        self._dirty.clear()
+        return out
+
+    def status(self) -> dict[str, Any]:
+        """For `embergate status`. waiting: batches that are not acknowledged yet."""
+        waiting = 0
+        for lane in self._shelf.lanes():
+            for ordinal in self._shelf.ordinals(lane):
+                first, last = self._shelf.ends(lane, ordinal) or (0, -1)
+                waiting += max(0, last - max(first - 1, self._acked.get((lane, ordinal), -1)))
+        return {
+            "name": self.name,
+            "following": self.follows,
+            "connected": self.connected,
+            "text": self.text,
+            "waiting": waiting,
+            "under_way": len(self._flight),
+        }

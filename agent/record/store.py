@@ -1,0 +1,344 @@
+"""One SQLite file of the journal, used by one thread that also does every checkpoint.
+
+WAL, synchronous=FULL, no mmap, one connection: SQLite before 3.51.3 can corrupt a WAL that two
+connections write or checkpoint at about the same time, and NORMAL loses what was confirmed when
+the power goes. A batch is one row, appended; heads and the field's place follow from the last
+rows, so a transaction touches two or three pages and not six.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.record.ring import Entry
+from agent.record.sealer import EpochPlace
+from agent.uplink.events import Head
+from config.limits import FETCH_BYTES_MAX, STORE_CHECK_BYTES_MAX, WAL_BYTES_MAX
+
+_SCHEMA_VERSION = 1
+_PAGE_BYTES = 4096
+_SCHEMA = """
+CREATE TABLE batch (
+    id INTEGER PRIMARY KEY,
+    lane TEXT NOT NULL,
+    ordinal INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    wall INTEGER NOT NULL,
+    session BLOB,
+    mark INTEGER,
+    bytes BLOB NOT NULL
+);
+CREATE UNIQUE INDEX batch_number ON batch (lane, ordinal, seq);
+CREATE TABLE epoch (ordinal INTEGER PRIMARY KEY, epoch BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE place (
+    courier TEXT NOT NULL, lane TEXT NOT NULL, ordinal INTEGER NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY (courier, lane, ordinal)
+) WITHOUT ROWID;
+"""
+# Again after a failed commit that had reached the disk after all: the numbers are ours alone, so
+# what is there already is the same batch.
+_INSERT = (
+    "INSERT OR IGNORE INTO batch (lane, ordinal, seq, wall, session, mark, bytes) "
+    "VALUES (?,?,?,?,?,?,?)"
+)
+_CORRUPT = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
+
+Place = tuple[str, str, int, int]  # courier, lane, ordinal, seq
+
+
+class Damaged(Exception):  # noqa: N818 -- a state of the file, not a failure of the program
+    """The file is not a whole journal."""
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether an error says that the file itself is bad, and not the disk or the moment."""
+    if isinstance(error, Damaged):
+        return True
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    return isinstance(error, sqlite3.DatabaseError) and (code & 0xFF) in _CORRUPT
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a file holds.
+
+    ranges: (lane, ordinal) -> (first seq, last seq). heads: lane -> its last batch.
+    """
+
+    epochs: tuple[EpochPlace, ...] = ()
+    ranges: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    heads: dict[str, Head] = field(default_factory=dict)
+    session: bytes = b""
+    mark: int = 0
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A batch as it is kept."""
+
+    id: int
+    lane: str
+    ordinal: int
+    seq: int
+    wall_ns: int
+    data: bytes
+
+
+class Store:
+    """Blocking; every call belongs to the one thread that owns the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db: sqlite3.Connection | None = None
+        self._uncheckpointed = 0
+        self.checkpoint_error = ""
+
+    # --- opening ----------------------------------------------------------------------------
+
+    def open(self, *, check: bool = True) -> Survey:
+        """Open or create, and say what is in there.
+
+        Raises Damaged or a sqlite3 error that is_damage() knows when the file is bad, another
+        sqlite3.Error or OSError when the disk cannot be written now.
+        """
+        self.close()
+        new = not self.path.exists()
+        db = sqlite3.connect(self.path, isolation_level=None, cached_statements=32)
+        try:
+            self._prepare(db, check=check)
+            survey = _survey(db)
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        if new:
+            _sync_directory(self.path.parent)
+        return survey
+
+    def _prepare(self, db: sqlite3.Connection, *, check: bool) -> None:
+        db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
+        db.execute("PRAGMA mmap_size=0")
+        db.execute("PRAGMA cache_size=-256")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        db.execute(f"PRAGMA journal_size_limit={WAL_BYTES_MAX}")
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+            db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_SCHEMA_VERSION};COMMIT;")
+        elif version != _SCHEMA_VERSION:
+            raise Damaged(f"{self.path}: expected schema {_SCHEMA_VERSION}, found {version}")
+        db.execute("BEGIN IMMEDIATE")  # a read-only file system shows here, not at the first fire
+        db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        db.execute("COMMIT")
+        if check and self.path.stat().st_size <= STORE_CHECK_BYTES_MAX:
+            found = db.execute("PRAGMA quick_check(1)").fetchone()
+            if found != ("ok",):
+                raise Damaged(f"{self.path}: {found[0] if found else 'no answer'}")
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._db is not None:
+            db, self._db = self._db, None
+            db.close()
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def append(self, entries: Sequence[Entry], epochs: Iterable[EpochPlace] = ()) -> None:
+        """Make batches durable in one transaction. Raises sqlite3.Error; then none of them is."""
+        rows = []
+        for entry in entries:
+            sealed, number = entry.sealed, entry.sealed.number
+            session = entry.session or None
+            rows.append(
+                (str(number.lane), number.ordinal, number.seq, sealed.wall_ns, session,
+                 entry.mark if session else None, sealed.data)
+            )  # fmt: skip
+        db = self._open()
+        self._begin(db)
+        try:
+            db.executemany(
+                "INSERT OR IGNORE INTO epoch VALUES (?,?,?)",
+                [(e.ordinal, e.epoch, e.hash) for e in epochs],
+            )
+            db.executemany(_INSERT, rows)
+            db.execute("COMMIT")
+        except BaseException:
+            _roll_back(db)
+            raise
+        self._uncheckpointed += sum(len(row[6]) for row in rows) + 3 * _PAGE_BYTES
+        self._checkpoint(db)
+
+    def save_places(self, places: Sequence[Place]) -> None:
+        """Remember up to where each courier was acknowledged."""
+        db = self._open()
+        self._begin(db)
+        try:
+            db.executemany("INSERT OR REPLACE INTO place VALUES (?,?,?,?)", places)
+            db.execute("COMMIT")
+        except BaseException:
+            _roll_back(db)
+            raise
+
+    def delete(self, lane: str, ordinal: int, seq: int) -> None:
+        """Remove a lane up to and including a batch. Its loss was declared before."""
+        db = self._open()
+        self._begin(db)
+        try:
+            db.execute(
+                "DELETE FROM batch WHERE lane=? AND (ordinal, seq) <= (?, ?)", (lane, ordinal, seq)
+            )
+            db.execute("DELETE FROM place WHERE lane=? AND ordinal < ?", (lane, ordinal))
+            db.execute("COMMIT")
+        except BaseException:
+            _roll_back(db)
+            raise
+        self._uncheckpointed = WAL_BYTES_MAX
+        self._checkpoint(db)
+
+    def _begin(self, db: sqlite3.Connection) -> None:
+        if db.in_transaction:  # a roll-back that failed with the disk
+            _roll_back(db)
+        db.execute("BEGIN IMMEDIATE")
+
+    def _checkpoint(self, db: sqlite3.Connection) -> None:
+        """Move the WAL into the file when it has grown enough.
+
+        A failure is not the commit's, which is on disk: the next commit tries again.
+        """
+        if self._uncheckpointed < WAL_BYTES_MAX:
+            return
+        try:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._uncheckpointed = 0
+            self.checkpoint_error = ""
+        except sqlite3.Error as e:
+            self.checkpoint_error = str(e)
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def fetch(
+        self, lane: str, ordinal: int, after: int, bytes_max: int = FETCH_BYTES_MAX
+    ) -> list[Row]:
+        """Batches of a lane in an epoch after number `after`, in order, about `bytes_max`."""
+        rows: list[Row] = []
+        size = 0
+        cursor = self._open().execute(
+            "SELECT id, lane, ordinal, seq, wall, bytes FROM batch "
+            "WHERE lane=? AND ordinal=? AND seq>? ORDER BY seq",
+            (lane, ordinal, after),
+        )
+        for values in cursor:
+            rows.append(Row(*values))
+            size += len(rows[-1].data)
+            if size >= bytes_max:
+                break
+        cursor.close()
+        return rows
+
+    def get(self, lane: str, ordinal: int, seq: int) -> bytes | None:
+        """The bytes of one batch."""
+        found = self._open().execute(
+            "SELECT bytes FROM batch WHERE lane=? AND ordinal=? AND seq=?", (lane, ordinal, seq)
+        ).fetchone()  # fmt: skip
+        return None if found is None else bytes(found[0])
+
+    def log(self, lanes: Sequence[str], after: int, limit: int) -> list[Row]:
+        """Rows of some lanes by id, the newest `limit` after `after`, oldest first."""
+        marks = ",".join("?" * len(lanes))
+        rows = self._open().execute(
+            "SELECT id, lane, ordinal, seq, wall, bytes FROM batch "  # noqa: S608 -- marks only
+            f"WHERE id>? AND lane IN ({marks}) ORDER BY id DESC LIMIT ?",
+            (after, *lanes, limit),
+        ).fetchall()  # fmt: skip
+        return [Row(*row) for row in reversed(rows)]
+
+    def used_bytes(self) -> int:
+        """Bytes of pages in use, without the free ones that the next rows will take."""
+        db = self._open()
+        (pages,) = db.execute("PRAGMA page_count").fetchone()
+        (free,) = db.execute("PRAGMA freelist_count").fetchone()
+        return int((pages - free) * _PAGE_BYTES)
+
+    def oldest(self, lanes: Sequence[str], limit: int) -> list[tuple[int, str, int, int, int, int]]:
+        """(id, lane, ordinal, seq, wall, bytes) of the oldest rows of some lanes."""
+        marks = ",".join("?" * len(lanes))
+        return self._open().execute(
+            "SELECT id, lane, ordinal, seq, wall, length(bytes) FROM batch "  # noqa: S608 -- marks
+            f"WHERE lane IN ({marks}) ORDER BY id LIMIT ?",
+            (*lanes, limit),
+        ).fetchall()  # fmt: skip
+
+    def count(self, lanes: Sequence[str]) -> int:
+        """How many rows some lanes have."""
+        marks = ",".join("?" * len(lanes))
+        query = f"SELECT count(*) FROM batch WHERE lane IN ({marks})"  # noqa: S608 -- marks only
+        (found,) = self._open().execute(query, tuple(lanes)).fetchone()
+        return int(found)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise sqlite3.OperationalError("the store is not open")
+        return self._db
+
+
+def read_only_survey(path: Path) -> Survey:
+    """What a file holds whose disk cannot be written: without its WAL, and touching nothing.
+
+    Raises sqlite3.Error. Only for numbers to go on from; the WAL may hold newer ones.
+    """
+    db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    try:
+        return _survey(db)
+    finally:
+        db.close()
+
+
+def _survey(db: sqlite3.Connection) -> Survey:
+    epochs = tuple(
+        EpochPlace(*row) for row in db.execute("SELECT ordinal, epoch, hash FROM epoch ORDER BY 1")
+    )
+    by_ordinal = {e.ordinal: e.epoch for e in epochs}
+    ranges = {
+        (str(lane), int(ordinal)): (int(first), int(last))
+        for lane, ordinal, first, last in db.execute(
+            "SELECT lane, ordinal, min(seq), max(seq) FROM batch GROUP BY lane, ordinal"
+        )
+    }
+    heads: dict[str, Head] = {}
+    for (lane, ordinal), (_, last) in sorted(ranges.items()):
+        if ordinal not in by_ordinal:
+            raise Damaged(f"a batch of {lane} belongs to epoch {ordinal}, which the file lacks")
+        heads[lane] = Head(by_ordinal[ordinal], last, b"")  # the greatest ordinal comes last
+    for lane, head in heads.items():
+        ordinal = max(o for (name, o) in ranges if name == lane)
+        (data,) = db.execute(
+            "SELECT bytes FROM batch WHERE lane=? AND ordinal=? AND seq=?",
+            (lane, ordinal, head.seq),
+        ).fetchone()
+        heads[lane] = Head(head.epoch, head.seq, hashlib.sha256(data).digest())
+    last_mark = db.execute(
+        "SELECT session, mark FROM batch WHERE session IS NOT NULL ORDER BY id DESC LIMIT 1"
+    ).fetchone()
+    places = tuple(db.execute("SELECT courier, lane, ordinal, seq FROM place"))
+    session, mark = last_mark or (b"", 0)
+    return Survey(epochs, ranges, heads, session, mark, places)
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

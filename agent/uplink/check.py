@@ -1,0 +1,51 @@
+"""Small checks of decoded fields, each with the same error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agent.uplink.errors import UplinkError
+
+UINT_MAX = 2**63 - 1  # fits a signed 64-bit column of any database
+
+
+def uint(value: Any, name: str, most: int = UINT_MAX) -> int:
+    """A non-negative integer of at most `most`. Raises UplinkError "malformed"."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise UplinkError("malformed", f"{name}: expected a number from 0 to {most}")
+    return value
+
+
+def raw(value: Any, name: str, size: int | None = None) -> bytes:
+    """A byte string, of `size` bytes if given. Raises UplinkError "malformed"."""
+    if type(value) is not bytes or (size is not None and len(value) != size):
+        wanted = "bytes" if size is None else f"{size} bytes"
+        raise UplinkError("malformed", f"{name}: expected {wanted}")
+    return value
+
+
+def text(value: Any, name: str, most: int = 256) -> str:
+    """Text of 1 to `most` characters. Raises UplinkError "malformed"."""
+    if type(value) is not str or not 0 < len(value) <= most:
+        raise UplinkError("malformed", f"{name}: expected text of 1 to {most} characters")
+    return value
+
+
+def array(value: Any, name: str, size: int | None = None) -> list[Any]:
+    """An array, of `size` items if given. Raises UplinkError "malformed"."""
+    if type(value) is not list or (size is not None and len(value) != size):
+        wanted = "an array" if size is None else f"an array of {size}"
+        raise UplinkError("malformed", f"{name}: expected {wanted}")
+    return value
+
+
+def table(value: Any, name: str, keys: frozenset[int], optional: frozenset[int]) -> dict[int, Any]:
+    """A map with exactly these integer keys. Raises UplinkError "malformed"."""
+    if type(value) is not dict:
+        raise UplinkError("malformed", f"{name}: expected a map")
+    found = value.keys()
+    if not keys <= found or not found <= keys | optional:
+        raise UplinkError(
+            "malformed", f"{name}: expected the keys {sorted(keys)}, found {list(found)[:32]}"
+        )
+    return value

@@ -1,0 +1,1 @@
+"""Keys of a device. Stands alone: it is used where no gateway is installed."""

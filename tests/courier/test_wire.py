@@ -1,0 +1,66 @@
+"""The guard that follows MQTT's fixed headers, and the socket that the library is given."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.courier.wire import PacketGuard, PacketTooLarge
+
+
+def packet(body: int) -> bytes:
+    out = bytearray([0x30])
+    left = body
+    while True:
+        left, digit = left >> 7, left & 0x7F
+        out.append(digit | (0x80 if left else 0))
+        if not left:
+            return bytes(out) + bytes(body)
+
+
+@given(st.lists(st.integers(0, 3_000), max_size=8), st.integers(1, 700))
+def test_whole_packets_pass_in_any_pieces(bodies: list[int], step: int) -> None:
+    guard = PacketGuard(3_000)
+    stream = b"".join(packet(n) for n in bodies)
+    for at in range(0, len(stream), step):
+        guard.feed(stream[at : at + step])
+    with pytest.raises(PacketTooLarge):
+        guard.feed(packet(3_001)[:4])
+
+
+@given(st.integers(1_001, 2**28 - 1), st.integers(1, 5))
+def test_a_large_packet_is_refused_by_its_header_alone(body: int, step: int) -> None:
+    guard = PacketGuard(1_000)
+    head = packet(0) + bytes([0x30]) + _varint(body)
+    assert _refused(guard, [head[at : at + step] for at in range(0, len(head), step)])
+
+
+def test_a_length_without_end_is_refused() -> None:
+    with pytest.raises(PacketTooLarge):
+        PacketGuard(1_000).feed(b"\x30" + b"\x80" * 5)
+
+
+@given(st.binary(max_size=2_000))
+def test_any_bytes_pass_or_are_refused(data: bytes) -> None:
+    guard = PacketGuard(100)
+    whole = _refused(guard, [data])
+    assert whole == _refused(PacketGuard(100), [data[i : i + 1] for i in range(len(data))])
+
+
+def _refused(guard: PacketGuard, pieces: list[bytes]) -> bool:
+    try:
+        for piece in pieces:
+            guard.feed(piece)
+    except PacketTooLarge:
+        return True
+    return False
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while True:
+        value, digit = value >> 7, value & 0x7F
+        out.append(digit | (0x80 if value else 0))
+        if not value:
+            return bytes(out)

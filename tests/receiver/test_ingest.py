@@ -1,0 +1,258 @@
+"""What a receiver believes, keeps and acknowledges: by the contract's own bytes, no broker."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from gateways import Gateway
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.receiver.ingest import ChainId, Ingest, Message, Note
+from agent.receiver.readings import export_readings
+from agent.receiver.report import report
+from agent.receiver.store import Store, StoreProblem
+from agent.receiver.trust import read_trust
+from agent.uplink.ack import Ack, open_ack
+from agent.uplink.batch import hash_of
+from agent.uplink.cose import Signer, Trust, TrustedKey
+
+PLATFORM = Signer(Ed25519PrivateKey.from_private_bytes(b"p" * 32))
+
+
+class World:
+    """A receiver's store and judge on a file, and one gateway that it trusts."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "received.db"
+        self.trust = directory / "trust.json"
+        self.gateway = Gateway()
+        self.gateway.trust(self.trust)
+        self.notes: list[Note] = []
+        self.open()
+
+    def open(self) -> None:
+        self.store = Store(self.path)
+        self.ingest = Ingest(
+            self.store, read_trust(self.trust), PLATFORM, lambda: 10**18, self.notes.append
+        )
+
+    def restart(self) -> None:
+        self.store.close()
+        self.open()
+
+    def take(self, *messages: tuple[str, bytes]) -> dict[ChainId, Ack]:
+        acks = self.ingest.take([Message(*m) for m in messages])
+        trust = Trust([TrustedKey(PLATFORM.public)])
+        for (gateway, _, _), ack in acks.items():
+            assert ack.topic == f"embergate/1/{gateway}/down/ack"
+        return {key: open_ack(ack.payload, trust) for key, ack in acks.items()}
+
+    def acked(self, acks: dict[ChainId, Ack]) -> dict[str, int]:
+        return {lane: ack.seq for (_, _, lane), ack in acks.items()}
+
+    def codes(self) -> list[str]:
+        return [f["code"] for f in report(self.store)["findings"]]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    w = World(tmp_path)
+    yield w
+    w.store.close()
+
+
+def test_batches_are_kept_decoded_and_acknowledged_with_their_hash(world: World) -> None:
+    g = world.gateway
+    sent = [
+        g.epoch(),
+        g.table(),
+        g.events("fire", "zone"),
+        g.telemetry(4),
+        g.events("event", "a", "b"),
+    ]
+    acks = world.take(*sent)
+    assert world.acked(acks) == {"epoch": 0, "table": 0, "fire": 0, "telemetry": 0, "event": 0}
+    for (_, epoch, lane), ack in acks.items():
+        message = next(m for t, m in sent if t.endswith(f"/{lane}"))
+        assert (ack.gateway, ack.epoch, ack.hash) == ("test-0417", epoch, hash_of(message))
+    known = report(world.store)
+    assert (known["batches"], known["events"], known["readings"]) == (5, 3, 8)
+    assert known["findings"] == []
+    assert known["fires"][0]["to"] == ["fire"]
+    stored = {bytes(r["bytes"]) for r in world.store.rows("select bytes from batches")}
+    assert stored == {m for _, m in sent}
+
+
+def test_readings_come_back_with_names_units_and_quality(world: World) -> None:
+    g = world.gateway
+    world.take(g.epoch(), g.table(), g.telemetry(4))
+    rows = list(export_readings(world.store))
+    assert [(r.name, r.unit) for r in rows[:2]] == [("a.heat", "°C"), ("b.heat", "°C")]
+    assert [r.value for r in rows if r.point == 7] == pytest.approx([20.0, 20.1, 20.2, 20.3])
+    assert [(r.value, r.quality) for r in rows if r.point == 9] == [
+        (1 / 3, "good"), (1 / 3, "good"), (1 / 3, "good"), (None, "stale"),
+    ]  # fmt: skip
+    assert list(export_readings(world.store, "another")) == []
+
+
+def test_telemetry_before_its_table_is_counted_later(world: World) -> None:
+    g = world.gateway
+    epoch, table, telemetry = g.epoch(), g.table(), g.telemetry(3)
+    world.take(epoch, telemetry)
+    assert report(world.store)["readings"] == 0
+    world.take(table)
+    assert report(world.store)["readings"] == 6
+
+
+def test_a_duplicate_changes_nothing_and_is_acknowledged_again(world: World) -> None:
+    g = world.gateway
+    sent = [g.epoch(), g.events("event", "a"), g.events("event", "b")]
+    first = world.take(*sent)
+    before = list(world.store.db.conn.iterdump())
+    world.restart()
+    again = world.take(*sent, *sent)
+    assert world.acked(again) == world.acked(first)
+    after = [line for line in world.store.db.conn.iterdump() if "gateways" not in line]
+    assert after == [line for line in before if "gateways" not in line]
+    assert report(world.store)["findings"] == []
+
+
+def test_any_order_ends_whole(world: World) -> None:
+    g = world.gateway
+    sent = [g.epoch(), g.table()]
+    for n in range(6):
+        sent += [g.events("event", f"e{n}"), g.telemetry(), g.events("fire", f"f{n}")]
+    sent.append(g.epoch())
+    sent += [g.events("event", "last")]
+    random.Random(4).shuffle(sent)
+    for message in sent:
+        world.take(message)
+    world.restart()
+    acks = world.take(*sent)
+    assert world.codes() == []
+    assert sorted(a.seq for (_, _, lane), a in acks.items() if lane == "event") == [0, 5]
+    assert report(world.store)["events"] == 13
+
+
+def test_a_gap_is_reported_until_it_is_filled_and_holds_the_acknowledgement(world: World) -> None:
+    g = world.gateway
+    first, missing, last = g.epoch(), g.events("event", "a"), g.events("event", "b")
+    assert world.acked(world.take(first, last)) == {"epoch": 0}
+    assert world.codes() == ["gap"]
+    assert world.acked(world.take(missing)) == {"event": 1}
+    assert world.codes() == []
+
+
+def test_a_cut_tail_shows_in_the_next_epoch(world: World) -> None:
+    g = world.gateway
+    world.take(g.epoch())
+    g.events("event", "lost")
+    world.take(g.epoch())
+    assert world.codes() == ["truncated"]
+
+
+def test_a_fork_is_refused_kept_as_evidence_and_reported(world: World) -> None:
+    g, clone = world.gateway, Gateway()
+    world.take(g.epoch(), g.events("event", "a"))
+    clone.epoch()
+    other = clone.events("event", "something else")
+    assert world.take(other) == {}
+    assert world.codes() == ["fork"]
+    (kept,) = world.store.rows("select code, bytes from evidence")
+    assert (kept["code"], bytes(kept["bytes"])) == ("fork", other[1])
+
+
+def test_a_key_speaks_only_for_its_gateway(world: World) -> None:
+    spy = Gateway("other", seed=2)
+    spy.trust(world.trust)
+    world.restart()
+    spy.name = world.gateway.name
+    assert world.take(spy.epoch()) == {}
+    assert world.codes() == ["foreign"]
+
+
+def test_a_stranger_leaves_one_finding_however_much_it_sends(world: World) -> None:
+    for seed in range(3, 30):
+        stranger = Gateway(f"stranger-{seed}", seed=seed)
+        assert world.take(stranger.epoch(), stranger.events("fire", "false alarm")) == {}
+    rows = world.store.rows("select gateway, code, count from findings")
+    assert rows == [{"gateway": "?", "code": "unknown_key", "count": 54}]
+    assert report(world.store)["fires"] == []
+
+
+def test_a_batch_on_anothers_topic_is_refused(world: World) -> None:
+    g = world.gateway
+    _, message = g.epoch()
+    assert world.take(("embergate/1/other/up/epoch", message)) == {}
+    assert world.take((f"embergate/1/{g.name}/up/fire", message)) == {}
+    assert world.codes() == ["topic"]
+
+
+def test_the_link_hint_is_never_a_batch(world: World) -> None:
+    assert world.take((f"embergate/1/{world.gateway.name}/up/link", b"online")) == {}
+    assert [(n.what, n.text) for n in world.notes] == [("link", "online")]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text(max_size=60) | st.just("embergate/1/test-0417/up/event"), st.binary(max_size=200))
+def test_any_bytes_on_any_topic_are_answered_by_a_finding(
+    world: World, topic: str, payload: bytes
+) -> None:
+    assert world.take((topic, payload)) == {}
+    assert world.store.rows("select count(*) as n from batches") == [{"n": 0}]
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_no_changed_byte_is_believed(world: World, data: st.DataObject) -> None:
+    g = Gateway()
+    topic, message = g.epoch()
+    at = data.draw(st.integers(0, len(message) - 1))
+    flip = data.draw(st.integers(1, 255))
+    changed = message[:at] + bytes([message[at] ^ flip]) + message[at + 1 :]
+    cut = data.draw(st.integers(0, len(message) - 1))
+    assert world.take((topic, changed), (topic, message[:cut]), (topic, message + b"\0")) == {}
+
+
+def test_what_the_store_does_not_take_is_neither_acknowledged_nor_remembered(world: World) -> None:
+    g = world.gateway
+    sent = [g.epoch(), g.events("event", "a")]
+    db = world.store.db
+    (pages,) = db.execute("pragma page_count").fetchone()
+    db.execute(f"pragma max_page_count = {pages}")
+    big = [g.events("event", *("x" * 60 for _ in range(400))) for _ in range(6)]
+    with pytest.raises(sqlite3.Error):
+        world.take(*sent, *big)
+    assert world.store.rows("select count(*) as n from batches") == [{"n": 0}]
+    db.execute("pragma max_page_count = 1000000")
+    assert world.acked(world.take(*sent, *big)) == {"epoch": 0, "event": 6}
+
+
+def test_one_receiver_writes_at_a_time(world: World) -> None:
+    with pytest.raises(StoreProblem, match="one writes at a time"):
+        Store(world.path)
+    world.restart()
+
+
+def test_a_report_can_be_read_beside_the_writer_and_needs_a_receivers_file(
+    world: World, tmp_path: Path
+) -> None:
+    g = world.gateway
+    world.take(g.epoch())
+    reader = Store(world.path, read_only=True)
+    assert report(reader)["batches"] == 1
+    reader.close()
+    (tmp_path / "text.db").write_text("no database " * 100)
+    for name in ("text.db", "missing.db"):
+        with pytest.raises(StoreProblem):
+            Store(tmp_path / name, read_only=True)
