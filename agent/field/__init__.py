@@ -1,0 +1,1 @@
+"""The field process: bus masters, inputs, one cycle, orders."""

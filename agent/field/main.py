@@ -1,0 +1,149 @@
+"""`embergate field`: field links, detection, sirens. No disk, no key, no internet, no YAML."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from agent.clock import SystemClock
+from agent.core.cycle import new_state
+from agent.core.kernel_loader import load_kernel
+from agent.core.types import Notice
+from agent.field import safemode
+from agent.field.control import verb_table
+from agent.field.latch import Latch
+from agent.field.recordlink import RecordLink
+from agent.field.runtime import Runtime, run_directory_ready
+from agent.ipc import IpcError, Server, system_policy
+from agent.journal import log_to_journal
+from agent.notify import Notifier
+from config.plan import Plan, PlanError, decode_plan, read_plan
+from drivers.modbus.master import BusMaster
+
+EX_CONFIG = 78
+LOG = logging.getLogger("embergate.field")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run until told to stop. Returns the exit status: 78 when there is no good plan."""
+    parser = argparse.ArgumentParser(prog="embergate field", description=__doc__)
+    parser.add_argument("--plan", type=Path, required=True, help="the compiled plan")
+    parser.add_argument("--run", type=Path, required=True, help="directory of sockets and latch")
+    parser.add_argument("--kernel", choices=["aot", "cached-jit", "python"], help="trial and test")
+    args = parser.parse_args(argv)
+    log_to_journal()
+    try:
+        plan = decode_plan(read_plan(args.plan))
+    except PlanError as e:
+        LOG.error("%s", e, extra={"source": "plan"})
+        return EX_CONFIG
+    try:
+        run_directory_ready(args.run)
+        asyncio.run(_run(plan, args.run, args.kernel))
+    except (IpcError, OSError) as e:
+        LOG.error("%s", e)
+        return 1
+    return 0
+
+
+async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
+    clock = SystemClock()
+    started_ns = clock.now().mono_ns
+    starts = run_dir / "field.starts"
+    safe = safemode.note_start(starts, started_ns)
+    if safe:
+        plan = safemode.without_trends(plan)
+    kernel = load_kernel(only=kernel_path)
+    latch = Latch(run_dir / "latch.cbor", clock.boot_id, plan.digest)
+    on = {o.name: pattern for o in plan.outputs if (pattern := latch.read().get(o.name))}
+    held = frozenset(i for i, o in enumerate(plan.outputs) if o.name in on)
+    state = new_state(plan, clock.boot_id, kernel.kernel, held_outputs=held)
+    runtime = Runtime(plan, state, clock, latch)
+    masters = [
+        BusMaster(plan, line, runtime, mono_ns=clock.mono_ns) for line in range(len(plan.lines))
+    ]
+    link = RecordLink(
+        run_dir / "record.sock", secrets.token_bytes(16), clock.boot_id, runtime, clock.mono_ns
+    )
+    runtime.attach(masters, link, on)
+    for output in held:  # the siren first: before the first poll and before anybody is asked
+        masters[plan.devices[plan.outputs[output].device].line].order(output, on=True)
+    if kernel.fault_text:
+        runtime.notice(Notice("field.kernel", fault=True, text=kernel.fault_text))
+    if safe:
+        runtime.notice(
+            Notice("field.safe_mode", fault=True, text="three crashes in a minute: trends are off")
+        )
+
+    def gateway() -> dict[str, Any]:
+        return {
+            "kernel": kernel.path,
+            "safe_mode": safe,
+            "cycles": runtime.cycles,
+            "lateness_ms_max": round(runtime.lateness_ns_max / 1e6, 1),
+            "record_connected": link.connected,
+            "events_said": link.events.said,
+            "events_waiting": len(link.events),
+            "durable_ms": _percentiles_ms(link.durable_waits_ns),
+            "telemetry_dropped": link.telemetry.dropped_readings,
+            "lines": [
+                {"name": line.name, "up": m.up, "units": [asdict(u) for u in m.counters.values()]}
+                for line, m in zip(plan.lines, masters, strict=True)
+            ],
+        }
+
+    server = Server(run_dir / "field.sock", verb_table(runtime, gateway), system_policy())
+    await server.start()
+    await _serve(runtime, masters, link, Notifier(), kernel.path)
+    await server.stop()
+    safemode.note_clean_stop(starts, clock.mono_ns())
+
+
+def _percentiles_ms(waits_ns: Collection[int]) -> dict[str, float]:
+    if not waits_ns:
+        return {}
+    ordered = sorted(waits_ns)
+    last = len(ordered) - 1
+    return {f"p{p}": round(ordered[last * p // 100] / 1e6, 2) for p in (50, 99, 100)}
+
+
+async def _serve(
+    runtime: Runtime,
+    masters: Sequence[BusMaster],
+    link: RecordLink,
+    notifier: Notifier,
+    kernel_path: str,
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    points = len(runtime.plan.points)
+    text = f"{points} points on {len(masters)} lines, kernel {kernel_path}"
+    LOG.info("watching %s", text)
+    # A programmer's error in any of these ends the process: the service manager has it back in
+    # under two seconds and the latch sounds again what was sounding.
+    with contextlib.suppress(_Stopped):
+        try:
+            async with asyncio.TaskGroup() as group:
+                for master in masters:
+                    group.create_task(master.run())
+                group.create_task(link.run())
+                group.create_task(runtime.run_timer(notifier, lambda: text))
+                await stop.wait()
+                notifier.stopping()
+                raise _Stopped
+        except* _Stopped:
+            LOG.info("stopped")
+
+
+class _Stopped(Exception):  # noqa: N818 -- it ends the task group, nothing failed
+    pass

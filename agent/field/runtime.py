@@ -1,0 +1,239 @@
+"""The shell around the cycle: collects inputs, runs the cycle, hands out orders and records.
+
+From the moment a block arrives to the moment the orders stand in their line's queue there is no
+await, no disk and no network. The latch goes to tmpfs after the orders are out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from agent.core.cycle import State, cycle
+from agent.core.types import Command, Inputs, Notice, Now, Order, Record
+from agent.field.latch import Latch
+from agent.field.recordlink import RecordLink
+from agent.notify import Notifier
+from config.limits import (
+    BLOCKS_PER_CYCLE_MAX,
+    BUS_ATTEMPT_NS_MAX,
+    COMMANDS_PER_CYCLE_MAX,
+    CYCLE_LATE_NS_MAX,
+    CYCLE_TICK_NS,
+    INPUTS_PER_CYCLE_MAX,
+    NOTICES_MAX,
+)
+from config.plan import Plan
+from drivers.modbus.schedule import Unit
+from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
+
+LOG = logging.getLogger("embergate.field")
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> Now:
+        """The time, read once."""
+
+
+class Master(Protocol):
+    """What the runtime needs of a bus master."""
+
+    last_attempt_ns: int
+    up: bool
+    counters: dict[int, Unit]
+
+    def order(self, output: int, on: bool) -> None:
+        """Pre-empt the line's polls for this output."""
+
+
+class Runtime:
+    """One gateway's decisions, from readings to orders. It is the sink of every bus master."""
+
+    def __init__(self, plan: Plan, state: State, clock: Clock, latch: Latch) -> None:
+        self.plan = plan
+        self.state = state
+        self.clock = clock
+        self._latch = latch
+        self._masters: Sequence[Master] = ()
+        self._link: RecordLink | None = None
+        self._blocks: list[ReadingBlock] = []
+        self._failures: list[PollFailure] = []
+        self._read_backs: list[ReadBack] = []
+        self._lines: list[LineState] = []
+        self._notices: dict[str, Notice] = {}
+        self._commands: list[Command] = []
+        self._recalled: bytes | None = None
+        self._on: dict[str, str] = {}  # what the latch holds
+        self.cycles = 0
+        self.first_cycle_ns = 0  # when the first cycle with readings ended
+        self.latest_lateness_ns = 0
+        self.lateness_ns_max = 0
+        self.latch_fault = False
+
+    def attach(self, masters: Sequence[Master], link: RecordLink, on: dict[str, str]) -> None:
+        """Connect what the runtime drives; `on` is what the latch already re-applied."""
+        self._masters = masters
+        self._link = link
+        self._on = dict(on)
+
+    # --- the sink of the bus masters ------------------------------------------------------
+
+    def block(self, block: ReadingBlock) -> None:
+        """Readings arrived: decide at once when they can alarm."""
+        if self._link is not None:
+            self._link.telemetry.add(block, self.clock.now())
+        self._blocks.append(block)
+        if self.plan.polls[block.poll].alarm or len(self._blocks) >= BLOCKS_PER_CYCLE_MAX:
+            self.run_cycle()
+
+    def failed(self, failure: PollFailure) -> None:
+        """A poll gave nothing."""
+        self._failures.append(failure)
+        self._bound(self._failures)
+
+    def read_back(self, read_back: ReadBack) -> None:
+        """An output was read."""
+        self._read_backs.append(read_back)
+        self._bound(self._read_backs)
+
+    def line(self, line: LineState) -> None:
+        """A line came up or went down."""
+        self._lines.append(line)
+        self._bound(self._lines)
+
+    # --- the record's voice -----------------------------------------------------------------
+
+    def recalled(self, alarm_state: bytes) -> None:
+        """The alarm state from before the restart: it adds fires, it never clears one."""
+        self._recalled = alarm_state
+        self.run_cycle()
+
+    def notice(self, notice: Notice) -> None:
+        """A fault elsewhere in the gateway; of one source the latest stands."""
+        if notice.source not in self._notices and len(self._notices) >= NOTICES_MAX:
+            self.run_cycle()
+        self._notices[notice.source] = notice
+
+    # --- the cycle ----------------------------------------------------------------------------
+
+    def command(self, command: Command) -> bool:
+        """An operator's order, carried out in this cycle; False when too many wait."""
+        if len(self._commands) >= COMMANDS_PER_CYCLE_MAX:
+            return False
+        self._commands.append(command)
+        self.run_cycle()
+        return True
+
+    def run_cycle(self) -> None:
+        """Decide on everything since the last cycle."""
+        now = self.clock.now()
+        inputs = Inputs(
+            blocks=tuple(self._blocks),
+            failures=tuple(self._failures),
+            commands=tuple(self._commands),
+            read_backs=tuple(self._read_backs),
+            lines=tuple(self._lines),
+            notices=tuple(self._notices.values()),
+            recalled=self._recalled,
+        )
+        first = not self.first_cycle_ns and bool(self._blocks)
+        for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
+            queue.clear()
+        self._notices.clear()
+        self._recalled = None
+        outcome = cycle(self.state, inputs, now)
+        self.state = outcome.state
+        if outcome.orders:
+            self._send_orders(outcome.orders)
+        if self._link is not None:
+            for record in outcome.records:
+                self._link.events.add(record, now)
+            if outcome.records:
+                self._link.kick()
+            if outcome.alarm_state is not None:
+                self._link.keep(outcome.alarm_state)
+        self._log_faults(outcome.records)
+        self.cycles += 1
+        if first:
+            self.first_cycle_ns = self.clock.now().mono_ns
+
+    def _send_orders(self, orders: Sequence[Order]) -> None:
+        for order in orders:
+            output = self.plan.outputs[order.output]
+            self._masters[self.plan.devices[output.device].line].order(order.output, order.on)
+            if order.on:
+                self._on[output.name] = order.pattern
+            else:
+                self._on.pop(output.name, None)
+        try:
+            self._latch.write(self._on)
+        except OSError as e:
+            self.latch_fault = True
+            self.notice(Notice("field.latch", fault=True, text=f"{self._latch.path}: {e.strerror}"))
+        else:
+            if self.latch_fault:
+                self.latch_fault = False
+                self.notice(Notice("field.latch", fault=False, text="the latch is written again"))
+
+    def _log_faults(self, records: Sequence[Record]) -> None:
+        """The gateway's own faults also go to the journal, which explains them (agent.journal)."""
+        for record in records:
+            if record.what == "system" and "fault" in record.body:
+                name = str(record.body.get("name", record.source))
+                level = logging.WARNING if record.body["fault"] else logging.INFO
+                LOG.log(level, "%s: %s", name, record.body["text"], extra={"source": name})
+
+    def _bound(self, queue: Sequence[object]) -> None:
+        if len(queue) >= INPUTS_PER_CYCLE_MAX:
+            self.run_cycle()
+
+    # --- the timer ------------------------------------------------------------------------------
+
+    async def run_timer(self, notifier: Notifier, status_text: Callable[[], str]) -> None:
+        """Cycles on a timer, and the watchdog's beat, until cancelled."""
+        due_ns = self.clock.now().mono_ns
+        ready = told = False
+        beat_due_ns = 0
+        while True:
+            due_ns += CYCLE_TICK_NS
+            now_ns = self.clock.now().mono_ns
+            if now_ns > due_ns + CYCLE_TICK_NS:
+                due_ns = now_ns  # late: no burst of ticks to catch up
+            await asyncio.sleep(max(0, due_ns - now_ns) / 1e9)
+            self.run_cycle()
+            now_ns = self.clock.now().mono_ns
+            self.latest_lateness_ns = max(0, now_ns - due_ns)
+            self.lateness_ns_max = max(self.lateness_ns_max, self.latest_lateness_ns)
+            if self.first_cycle_ns and not told:
+                notifier.status(f"first cycle with readings at {self.first_cycle_ns} ns")
+                told = True
+            if not ready and all(map(_scanned, self._masters)):
+                notifier.ready(status_text())
+                ready = True
+            if now_ns >= beat_due_ns and self.alive(now_ns):
+                notifier.watchdog()
+                beat_due_ns = now_ns + 4 * CYCLE_TICK_NS
+
+    def alive(self, now_ns: int) -> bool:
+        """A cycle ended on time and every master finished or timed out an attempt lately.
+
+        A stale sensor, a silent relay board or a full disk do not count: they are faults.
+        """
+        if self.latest_lateness_ns > CYCLE_LATE_NS_MAX:
+            return False
+        return all(now_ns - m.last_attempt_ns < BUS_ATTEMPT_NS_MAX for m in self._masters)
+
+
+def _scanned(master: Master) -> bool:
+    """Whether every unit of a line was asked once, or the line has no link to ask through."""
+    return not master.up or all(unit.requests for unit in master.counters.values())
+
+
+def run_directory_ready(path: Path) -> None:
+    """Make the run directory of a trial; a service has it from systemd. Raises OSError."""
+    path.mkdir(mode=0o750, parents=True, exist_ok=True)
