@@ -32,7 +32,7 @@ endif
 .PHONY: help demo test bench fuzz lint lock kernel clean runtime dev built-kernel test-tools FORCE
 
 help:
-	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 
 demo: runtime
 	$(PY) -m agent.cli.main demo $(if $(KEEP),--keep) $(if $(RECORDING),--recording '$(RECORDING)')
