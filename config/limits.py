@@ -227,3 +227,22 @@ DEMO_TEND_NS = 50 * MS
 # --- the clock ------------------------------------------------------------------------------
 CLOCK_STATE_EVERY_NS = 1 * S
 WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set
+
+# --- evaluation of recordings ------------------------------------------------------------------
+EVALUATE_FILES_MAX = 10_000
+EVALUATE_ROWS_MAX = 50_000_000  # of one recording; rows are streamed
+EVALUATE_BYTES_MAX = 8 * 1024 * 1024 * 1024  # decompressed
+EVALUATE_LINE_CHARS_MAX = 1024 * 1024
+EVALUATE_INDEX_BYTES_MAX = 16 * 1024 * 1024
+EVALUATE_BACK_NS_MAX = 3_600 * S  # a clock put back an hour; more is another time base
+EVALUATE_AHEAD_NS_MAX = 400 * 24 * 3_600 * S  # a longer gap is another time base
+EVALUATE_GAP_TICKS_MAX = 64  # cycles run without samples in one gap
+EVALUATE_LEAD_NS_MAX = 366 * 24 * 3_600 * S
+EVALUATE_RESET_NS_MIN = 1 * S
+EVALUATE_RESET_NS_MAX = 24 * 3_600 * S
+EVALUATE_GOALS_MAX = 100
+EVALUATE_MARKS_KEPT = 200  # transitions listed of one recording; the counts say how many
+EVALUATE_SWEEP_VALUES_MAX = 100
+EVALUATE_PLOTS_MAX = 200
+EVALUATE_LINES_PLOTTED_MAX = 8
+EVALUATE_PLOT_BINS = 300
