@@ -104,6 +104,8 @@ class Replay:
         self._reference = Reference(
             watched, self.ignition_ns, fire_free=truth.known and self.ignition_ns is None
         )
+        polls = enumerate(watched.plan.polls)
+        self._poll_of_device = {poll.device: number for number, poll in reversed(list(polls))}
         self._step_ns = max(CYCLE_TICK_NS, source.interval_ns)
         self._stale_ns = max(STALE_NS_MIN, STALE_INTERVALS * source.interval_ns)
 
@@ -141,13 +143,28 @@ class Replay:
             assert self.out.series is not None
             self.out.series.add(frame.ns, frame.column, value)
             self._reference.add(frame, value, quality)
-            point = self.watch.point[frame.column]
-            if not self._all_points:
-                kept = point >= 0
-                point, value, quality = point[kept], value[kept], quality[kept]
-            blocks.append(ReadingBlock(0, frame.ns + self._shift_ns, point, value, quality))
+            blocks += self._blocks(frame, value, quality)
         self._now_ns = max(self._now_ns, frames[0].ns)
-        self._cycle(Inputs(blocks=tuple(blocks)))
+        for first in range(0, max(1, len(blocks)), BLOCKS_PER_CYCLE_MAX):
+            self._cycle(Inputs(blocks=tuple(blocks[first : first + BLOCKS_PER_CYCLE_MAX])))
+
+    def _blocks(
+        self, frame: Frame, value: NDArray[np.float64], quality: NDArray[np.uint8]
+    ) -> list[ReadingBlock]:
+        """A frame as blocks: one a device, for a device that answers is heard by its block."""
+        ns = frame.ns + self._shift_ns
+        point = self.watch.point[frame.column]
+        if not self._all_points:
+            kept = point >= 0
+            point, value, quality = point[kept], value[kept], quality[kept]
+        if len(self._poll_of_device) == 1:
+            return [ReadingBlock(0, ns, point, value, quality)]
+        device = self.state.site.device[point]
+        return [
+            ReadingBlock(self._poll_of_device[d], ns, point[of], value[of], quality[of])
+            for d in np.unique(device).tolist()
+            for of in (device == d,)
+        ]
 
     def _translated(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
         """Values in the points' units, and states as words.Flag."""
