@@ -46,14 +46,22 @@ class CsvRecording:
             self._time = _time_column(name, header)
             self.columns = tuple(c for i, c in enumerate(header) if i != self._time)
             stamps = Stamps(header[self._time])
-            first = []
+            first: list[int] = []
+            heard: list[list[int]] = [[] for _ in header]
             for number, cells in rows:
                 first.append(self._stamp(stamps, number, cells))
+                for column, cell in zip(heard, cells, strict=True):
+                    if cell:
+                        column.append(first[-1])
                 if len(first) == _FIRST_ROWS:
                     break
         if not first:
             raise BadRecording(f"{name}: row 2: expected rows below the header, found none")
         self.interval_ns = usual_step_ns(first, S)
+        span = max(self.interval_ns, max(first) - min(first))  # heard once: nobody knows how often
+        self.steps_ns = {
+            c: usual_step_ns(heard[i], span) for i, c in enumerate(header) if i != self._time
+        }
         self.zero_ns = first[0] if header[self._time] == TIMESTAMP else 0
         self.start = ""
         if header[self._time] == TIMESTAMP:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ from agent.uplink.table import Table, TablePart, decode_part, join_table
 from config.limits import S
 from config.words import Lane
 
+_FIRST_BATCHES = 32  # that the steps of the polls are taken from
+_SLOW_NS = 3_600 * S  # a point that was heard once or not at all
 _FILES = ("events.db", "telemetry.db")
 _JOURNAL = "SELECT bytes FROM batch WHERE lane = ? ORDER BY ordinal, seq"
 _RECEIVED = "SELECT bytes FROM batches WHERE lane = ? ORDER BY gateway, boot, wall_ns, epoch, seq"
@@ -101,23 +103,36 @@ class RecordedBoot:
     zero_ns: int = 0
     translated: bool = True
     start: str = ""
+    steps_ns: dict[str, int] = field(default_factory=dict)
     digest: str = ""  # of the telemetry that is replayed
-    _met: bool = False
+    _met: int = 0  # batches
+    _heard: dict[str, list[int]] = field(default_factory=dict)
 
     def meet(self, batch: Batch) -> None:
         """Take note of a batch: columns, the first stamp, how often each poll comes."""
         table = self._table(batch)
         self.digest = hashlib.sha256(self.digest.encode() + batch.data).hexdigest()
         if not self._met:
-            self._met = True
             self.zero_ns = batch.mono_first_ns
             wall_ns = batch.wall_ns - (batch.mono_last_ns - batch.mono_first_ns)
             self.start = str(np.datetime64(wall_ns, "ns").astype("datetime64[s]"))
-            samples = self._decode(batch, table)
-            steps = [usual_step_ns(p.mono_ns.tolist(), S) for p in samples]
-            self.interval_ns = max(steps, default=S)
+        if self._met < _FIRST_BATCHES:
+            self._hear(batch, table)
+        self._met += 1
         known = dict.fromkeys(self.columns)
         self.columns = tuple(dict.fromkeys([*known, *table.names]))
+        for name in self.columns:
+            self.steps_ns.setdefault(name, _SLOW_NS)
+
+    def _hear(self, batch: Batch, table: Table) -> None:
+        """How often the points of each poll come, from the first batches."""
+        names = dict(zip(table.ids, table.names, strict=True))
+        for poll in self._decode(batch, table):
+            for point in table.polls[poll.poll]:
+                heard = self._heard.setdefault(names[point], [])
+                heard += poll.mono_ns.tolist()
+                self.steps_ns[names[point]] = usual_step_ns(heard, _SLOW_NS)
+        self.interval_ns = min(self.steps_ns.values(), default=S)
 
     def frames(self, wanted: Sequence[str]) -> Iterator[Frame]:
         """See Source."""

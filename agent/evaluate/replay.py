@@ -107,7 +107,8 @@ class Replay:
         polls = enumerate(watched.plan.polls)
         self._poll_of_device = {poll.device: number for number, poll in reversed(list(polls))}
         self._step_ns = max(CYCLE_TICK_NS, source.interval_ns)
-        self._stale_ns = max(STALE_NS_MIN, STALE_INTERVALS * source.interval_ns)
+        stale = np.frombuffer(watched.plan.points.stale_ns, "<i8")
+        self._stale_ns = int(stale.max(initial=STALE_NS_MIN))
 
     def run(self, progress: Progress) -> Replayed:
         """All of it. Raises BadRecording."""

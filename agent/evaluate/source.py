@@ -34,6 +34,7 @@ class Source(Protocol):
     name: str
     columns: tuple[str, ...]
     interval_ns: int  # the usual time between two rows
+    steps_ns: dict[str, int]  # the usual time between two samples of a column
     zero_ns: int
     translated: bool  # states are words.Flag already, and numbers are in their unit
     start: str  # what the zero is, in words; "" when it is a zero of its own

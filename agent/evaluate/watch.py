@@ -149,12 +149,12 @@ def _compile(
     Points go by numbers while the plan is made: a column may have a name that no point may have.
     """
     site = setting.file.site
-    interval_ns = min(source.interval_ns, POLL_INTERVAL_NS_MAX)
     by_device: dict[str, list[model.Point]] = {}
     inner: dict[str, str] = {}
     for number, (column, (device, point, _)) in enumerate(chosen.items()):
         inner[column] = f"{device}.c{number}"
-        update_ = {"name": f"c{number}", "address": 2 * number, "poll_ns": interval_ns}
+        update_ = {"name": f"c{number}", "address": 2 * number, "poll_ns": 0}
+        update_["poll_ns"] = min(source.steps_ns[column], POLL_INTERVAL_NS_MAX)
         update_["params"] = _changed(point.params, setting.changes)
         by_device.setdefault(device, []).append(point.model_copy(update=update_))
     link = model.TcpLink(name="recording", kind=LineKind.TCP, host="127.0.0.1", port=502,
@@ -172,7 +172,9 @@ def _compile(
     plan = compile_plan(whole, update(Ledger(), whole), bytes(32))
     outer = {name: column for column, name in inner.items()}
     names = tuple(outer[name] for name in plan.points.names)
-    stale = np.full(len(names), max(STALE_NS_MIN, STALE_INTERVALS * source.interval_ns), "<i8")
+    # Three of the column's own steps: a recording is not a poll, and has no 90 s to keep.
+    stale = np.array([STALE_INTERVALS * source.steps_ns[name] for name in names], "<i8")
+    stale = np.maximum(stale, STALE_NS_MIN)
     plan = replace(
         plan, points=replace(plan.points, names=names, stale_ns=stale.tobytes())
     )  # fmt: skip

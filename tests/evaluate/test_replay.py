@@ -95,6 +95,18 @@ def test_an_empty_cell_says_nothing_and_nan_is_bad(tmp_path: Path) -> None:
     assert [m["what"] for m in silent["marks"]] == ["fault"]
 
 
+def test_sensors_that_report_in_turn_are_not_stale(tmp_path: Path) -> None:
+    """Rows every second, each with one of ten sensors: each is heard every ten seconds."""
+    columns = [f"ceiling_{k}" for k in range(10)]
+    rows = [(t, *(21 if t % 10 == k else "" for k in range(10))) for t in range(200)]
+    figures = one(tmp_path, csv_of(("t_s", *columns), rows), SITE, {"ignition_t_s": None})
+    assert figures["counts"] == {}
+    gone = [(t, *(21 if t % 10 == k and (t < 100 or k < 5) else "" for k in range(10)))
+            for t in range(200)]  # fmt: skip
+    figures = one(tmp_path, csv_of(("t_s", *columns), gone), SITE, {"ignition_t_s": None})
+    assert figures["counts"]["before"]["faults"] >= 1
+
+
 def test_stamps_that_repeat_or_go_back_are_taken_and_counted(tmp_path: Path) -> None:
     rows = [(0, 20), (1, 20), (1, 90), (0.5, 90), (2, 20), (3, 60), (3, 60), (4, 60)]
     figures = one(tmp_path, csv_of(("t_s", "x"), rows), PLAIN)
