@@ -159,6 +159,9 @@ MQTT_LEGACY_NS = 3_600 * S  # for so long such a broker is not asked for version
 MQTT_ACK_BYTES_MAX = 4_096
 MQTT_PACKET_BYTES_MAX = BATCH_BYTES_MAX + 65_536
 
+# --- monitoring centres (GB/T 26875.3-2011) ---------------------------------------------------
+GB26875_DATA_BYTES_MAX = 1_024  # application data of one frame (clause 8)
+
 # --- the receiver ---------------------------------------------------------------------------
 RECEIVER_GROUP_MAX = 64  # batches in one transaction
 RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, not acknowledged
