@@ -167,6 +167,7 @@ class FrameDecoder:
     def __init__(self, dialect: Dialect = STANDARD) -> None:
         self._dialect = dialect
         self._buffer = bytearray()
+        self._told = False  # and it was said
         self._astray = False  # within a run of bytes that belong to no frame
 
     @property
@@ -179,7 +180,9 @@ class FrameDecoder:
         self._buffer += data
         out: list[Frame | FrameError] = []
         while (found := self._next()) is not None:
-            out.append(found)
+            if not (isinstance(found, FrameError) and found.wrong is Wrong.VERSION and self._told):
+                out.append(found)
+            self._told = self._astray
         return out
 
     def give_up(self) -> list[Frame | FrameError]:
