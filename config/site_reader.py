@@ -76,7 +76,9 @@ def read_site(document: Document, problems: Problems) -> SiteFile | None:
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
     effects = reader.effects(found)
-    couriers = reader.named(found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a))
+    couriers: tuple[model.MqttCourier | model.Gb26875Courier, ...] = reader.named(
+        found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
+    )
     if head is None or len(problems) + problems.left_off > before:
         return None
     site = model.Site(
