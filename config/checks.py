@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from config.loader import Document
-from config.model import Device, Point, Rs485Link, Site
+from config.model import Device, Gb26875Courier, Point, Rs485Link, Site
 from config.problems import Path, Problem, Problems
 from config.profiles import names_in
 from config.registers import COIL, DISCRETE, short_form
@@ -32,6 +32,7 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     checks.zones()
     checks.sirens()
     checks.effects()
+    checks.centres()
     if not len(problems):
         checks.silence()
 
@@ -163,6 +164,21 @@ class _Checks:
         wide = a if a.width > 1 else b
         self.add(message_id, a.where, key=True, name=a.name, other=b.name, mine=_extent(a),
                  theirs=_extent(b), line=self.line(b.where), type=wide.type)  # fmt: skip
+
+    # --- couriers -------------------------------------------------------------------------------
+
+    def centres(self) -> None:
+        """Addresses are of points, zones or sirens that there are."""
+        sirens = {s.name for s in self.site.sirens}
+        for courier in self.site.couriers:
+            if isinstance(courier, Gb26875Courier):
+                for name, _ in courier.addresses:
+                    path = ("couriers", courier.name, "addresses", name)
+                    if name in sirens or name in self.zone_of:
+                        continue
+                    points = self.point_reference(name, path)
+                    if points and name != f"{name.partition('.')[0]}.{points[0].name}":
+                        self.add("ref.unknown", path, "", noun="point", value=name)
 
     # --- zones, sirens, effects -----------------------------------------------------------------
 

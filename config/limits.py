@@ -160,6 +160,29 @@ MQTT_LEGACY_NS = 3_600 * S  # for so long such a broker is not asked for version
 MQTT_ACK_BYTES_MAX = 4_096
 MQTT_PACKET_BYTES_MAX = BATCH_BYTES_MAX + 65_536
 
+# --- monitoring centres (GB/T 26875.3-2011) ---------------------------------------------------
+COURIER_EVENT_WORDS_MAX = 16  # kinds of events of one courier that wait to be put on record
+COURIER_EVENT_FIELDS_MAX = 8
+COURIER_SEEN_MAX = 4_096  # events remembered, so that one that is sealed twice is told once
+GB26875_OPERATIONS_MAX = 102  # of an operation log that a centre may ask for (types 64, 84)
+GB26875_ROUND_NS_MAX = 10 * S  # all tries of one exchange (6.5; GB 26875.1: at the centre by then)
+GB26875_REPLY_NS_MIN = 1 * S
+GB26875_RESENDS_MAX = 9
+GB26875_BEAT_NS_MIN = 5 * S
+GB26875_BEAT_NS_MAX = 3_600 * S
+GB26875_BEAT_FAST_NS = 5 * S  # after a heartbeat that nobody answered
+GB26875_RECONNECT_TRIES = 2  # unanswered in a row: the next try goes over a new connection
+GB26875_DENIED_WAIT_NS = 10 * S  # before a fire that was denied a whole round is sent again
+GB26875_FALSE_START_NS = 2 * S  # a frame that does not end by then is none
+GB26875_ERRORS_MAX = 32  # in a row without a frame: the other end speaks something else
+GB26875_UNSENT_BYTES_MAX = 65_536  # more not taken by the network: the connection is dead
+GB26875_TICK_NS = 100 * MS
+GB26875_CONNECT_NS = 2 * S  # the next try of a fire must not wait longer for a connection
+GB26875_RECONNECT_NS_MIN = 200 * MS
+GB26875_RECONNECT_NS_MAX = 10 * S
+GB26875_ADDRESSES_MAX = 20_000
+GB26875_DATA_BYTES_MAX = 1_024  # application data of one frame (clause 8)
+
 # --- the receiver ---------------------------------------------------------------------------
 RECEIVER_GROUP_MAX = 64  # batches in one transaction
 RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, not acknowledged
@@ -175,6 +198,7 @@ SIMULATOR_NOISE_BYTES_MAX = 256
 SIMULATOR_FRAME_GAP_NS = 100 * MS  # the rest of an RTU request that is later than this is lost
 SIMULATOR_CONTROL_LINE_BYTES_MAX = 65_536
 SIMULATOR_WRITES_KEPT = 1_024
+SIMULATOR_CENTRE_FRAMES_KEPT = 10_000
 SIMULATOR_SETS_PENDING_MAX = 256
 SIMULATOR_TICK_NS_MIN = 10 * MS
 RECORDING_ROWS_MAX = 1_000_000

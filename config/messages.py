@@ -157,6 +157,12 @@ TEXTS: dict[str, Pair] = {
     "effect.cause": ("expected one cause", "应有且仅有一个触发源"),
     # couriers
     "courier.not_built": ("kind '{value}' is not built yet", "种类“{value}”尚未实现"),
+    "centre.slow": (
+        "{tries} tries take {value}; a fire has to be there within {most}",
+        "{tries} 次发送需要 {value}；火警须在 {most} 内送达",
+    ),
+    "offset.form": ("'{value}' is not an offset from UTC", "“{value}”不是有效的时区偏移"),
+    "address.twice": ("'{other}' has this address already", "“{other}”已使用该地址"),
     "url.form": ("'{value}' is not the url of a broker", "“{value}”不是消息服务器网址"),
     "url.secret": ("a url carries no password", "网址中不得包含密码"),
     "url.insecure": ("mqtt:// sends everything in plain text", "mqtt:// 以明文传输"),
@@ -324,7 +330,7 @@ HINTS: dict[str, Pair] = {
     "need.kind": ("what it measures, e.g. kind: heat", "测量什么，例如 kind: heat"),
     "need.unit": ("the unit address of the device on its link", "设备在线路上的从站地址"),
     "need.link_kind": ("rs485, tcp or rtu_tcp", "rs485、tcp 或 rtu_tcp"),
-    "need.courier_kind": ("write kind: mqtt", "请写 kind: mqtt"),
+    "need.courier_kind": ("write kind: mqtt, or gb26875", "请写 kind: mqtt 或 gb26875"),
     "level.missing": (
         "write {first}: and a value in {unit}",
         "请写 {first}: 和以 {unit} 为单位的值",
@@ -340,6 +346,11 @@ HINTS: dict[str, Pair] = {
     "alarm.form": ("write 'any' or '2 of n'", "请写“any”或“2 of n”"),
     "effect.cause": ("write one of zone, device, point", "请写 zone、device、point 之一"),
     "courier.not_built": ("what exists: {known}", "目前可用：{known}"),
+    "centre.slow": (
+        "shorten reply_timeout or lower resends",
+        "请缩短 reply_timeout 或减少 resends",
+    ),
+    "offset.form": ("write '+08:00' in quotes", "请写“+08:00”并加引号"),
     "url.form": ("write mqtts://broker.example:8883", "请写 mqtts://broker.example:8883 的形式"),
     "url.secret": ("use username and password_file", "请使用 username 和 password_file"),
     "url.insecure": (

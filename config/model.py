@@ -146,6 +146,33 @@ class MqttCourier(_Frozen):
     password_file: str
 
 
+class Gb26875Courier(_Frozen):
+    """A monitoring centre reached by GB/T 26875.3. addresses: (point, zone or siren, raw)."""
+
+    name: str
+    kind: Literal["gb26875"]
+    host: str
+    port: int
+    transport: str
+    source: int
+    destination: int
+    beat: str
+    beat_ns: int
+    reply_ns: int
+    resends: int
+    user_version: int
+    system_type: int
+    system: int
+    offset_s: int
+    time_tags: str
+    tags: str
+    frame_bytes: int
+    pad: str
+    prealarm: str
+    values: bool
+    addresses: tuple[tuple[str, int], ...]
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -157,4 +184,4 @@ class Site(_Frozen):
     zones: tuple[Zone, ...]
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
-    couriers: tuple[MqttCourier, ...]
+    couriers: tuple[MqttCourier | Gb26875Courier, ...]

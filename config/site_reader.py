@@ -99,7 +99,9 @@ def read_site(document: Document, problems: Problems) -> SiteFile | None:
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
     effects = reader.effects(found)
-    couriers = reader.named(found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a))
+    couriers: tuple[model.MqttCourier | model.Gb26875Courier, ...] = reader.named(
+        found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
+    )
     evaluation: Evaluation | None = Evaluation()
     if "evaluate" in found:
         own = [f"{d.name}.{p.name}" for d in devices for p in d.points]

@@ -22,6 +22,7 @@ _COMMANDS = (
     "demo",
     "addresses",
     "evaluate",
+    "centre",
 )
 
 

@@ -23,6 +23,7 @@ class Site:
     table_hash: bytes
     resolutions: dict[int, bytes]
     couriers: tuple[str, ...]
+    unsigned: frozenset[str] = frozenset()  # couriers whose destination signs nothing
 
 
 def site_of(plan: bytes) -> Site:
@@ -54,6 +55,7 @@ def site_of(plan: bytes) -> Site:
         table_hash=table_hash(encoded),
         resolutions=resolutions,
         couriers=_names(plan, "couriers"),
+        unsigned=frozenset(c.name for c in section(plan, "couriers") if c.kind != "mqtt"),
     )
 
 

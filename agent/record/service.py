@@ -27,6 +27,7 @@ from agent.record.sealer import EpochPlace, Number, Sealer
 from agent.record.shelf import Shelf
 from agent.record.store import Place, Row, Store
 from agent.record.tables import table_is_kept
+from agent.record.unsigned import TOPICS, Said, notice_of, take_delivered
 from agent.record.worker import Worker
 from agent.uplink.batch import Loss, LossReason
 from agent.uplink.cose import Signer, Trust
@@ -90,6 +91,7 @@ class Service:
         self._durable: dict[Db, tuple[bytes, int]] = dict.fromkeys(Db, (b"", 0))
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[str, int] = {}
+        self._said = Said()
         self._started_ns = settings.clock.mono_ns()
         self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
         self._cutting: dict[Number, tuple[Db, list[Cut]]] = {}
@@ -122,7 +124,11 @@ class Service:
         self.journal.begin(list(epochs.values()))
         places = [place for survey in surveys for place in survey.places]
         ring = self.journal.ring
-        self._couriers = {n: Courier(n, self._shelf, ring, places) for n in s.site.couriers}
+        self._couriers = {
+            n: Courier(n, self._shelf, ring, places, unsigned=n in s.site.unsigned)
+            for n in s.site.couriers
+        }
+        self._save_places()
         for db in Db:
             self._durable[db] = (openings[db].survey.session, openings[db].survey.mark)
         self._intake = Intake(sealer, self.journal, self._shelf, s.site, s.chance(16))
@@ -158,8 +164,7 @@ class Service:
                 connection.close()  # it comes again and submits what had to wait
         if now.mono_ns - self._places_ns >= PLACES_WRITE_NS:
             self._places_ns = now.mono_ns
-            for db, places in self._moved_places():
-                self._spawn(self._save(db, places))
+            self._save_places()
         if now.mono_ns - self._refusals_ns >= REFUSAL_EVENT_NS:
             self._refusals_ns = now.mono_ns
             self._tell_refusals(now)
@@ -232,7 +237,10 @@ class Service:
             "alarm_state": (Role.FIELD, self._keep_alarm_state),
             "follow": (Role.COURIER, self._follow),
             "ack": (Role.COURIER, self._ack),
+            "delivered": (Role.COURIER, self._delivered),
             "courier_state": (Role.COURIER, self._courier_state),
+            "courier_event": (Role.COURIER, self._courier_event),
+            "courier_notice": (Role.COURIER, self._courier_notice),
             "status": (Role.VIEW, self._status),
             "log": (Role.VIEW, self._log),
         }
@@ -306,9 +314,13 @@ class Service:
         if not courier.follows:
             courier.connected = False
             self._courier_fault(courier, "the courier process is not there")
+            for topic in TOPICS:
+                self._fault(f"courier.{courier.name}.{topic}", "")
 
     async def _ack(self, connection: Connection, message: Message) -> Message:
         courier = self._courier_of(connection)
+        if courier.unsigned:
+            raise Refused("unsigned", "this destination has no signed acknowledgements")
         raw = message.get("message")
         if not isinstance(raw, bytes):
             raise Refused("malformed", "expected the acknowledgement as bytes")
@@ -347,6 +359,21 @@ class Service:
         courier.connected = bool(message.get("connected"))
         courier.text = str(message.get("text", ""))[:COURIER_STATE_TEXT_MAX]
         self._courier_fault(courier, "" if courier.connected else courier.text or "no connection")
+        return {}
+
+    def _delivered(self, connection: Connection, message: Message) -> Message:
+        advanced = take_delivered(message, self._courier_of(connection), self._shelf)
+        if advanced:
+            self._save_places()  # at once: a centre must not hear of an old fire a second time
+            self._pump()
+        return {"advanced": advanced}
+
+    def _courier_event(self, connection: Connection, message: Message) -> Message:
+        self._said.add(self._courier_of(connection).name, message)
+        return {}
+
+    def _courier_notice(self, connection: Connection, message: Message) -> Message:
+        self._fault(*notice_of(self._courier_of(connection).name, message))
         return {}
 
     def _courier_fault(self, courier: Courier, text: str) -> None:
@@ -408,6 +435,10 @@ class Service:
         parts = [(db, [place for place in moved if db_of(place[1]) is db]) for db in Db]
         return [(db, places) for db, places in parts if places]
 
+    def _save_places(self) -> None:
+        for db, places in self._moved_places():
+            self._spawn(self._save(db, places))
+
     async def _save(self, db: Db, places: list[Place]) -> None:
         # A place that is not kept costs a resend after the next start, nothing else.
         await self.journal.ask_quietly(db, lambda store: store.save_places(places))
@@ -418,6 +449,8 @@ class Service:
             body = {"event": "ack_refused", "courier": courier, "code": code, "count": count}
             if self._intake.own_event(f"courier/{courier}", body, now) is not None:
                 del self._refusals[key]
+        for source, body in self._said.take():
+            self._intake.own_event(source, body, now)
 
     # --- making room ----------------------------------------------------------------------------
 
