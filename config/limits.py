@@ -226,3 +226,9 @@ DEMO_TEND_NS = 50 * MS
 # --- the clock ------------------------------------------------------------------------------
 CLOCK_STATE_EVERY_NS = 1 * S
 WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set
+
+# --- profiles and commissioning -------------------------------------------------------------
+PROFILE_EXAMPLES_MAX = 1_000
+PROFILE_PROOF_POINTS_MAX = 400  # of one profile: the corners of its families, and all other points
+PROFILE_PROOF_STEP_NS = 5 * S  # one word through the whole path
+PROFILE_PROOF_POLL_NS = 2 * MS
