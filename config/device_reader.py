@@ -123,16 +123,37 @@ class DeviceReader:
             return None
         out: Fields = {}
         base = profile.fields(name) if profile is not None else None
+        for word, node, item in entries:
+            if word == "from":
+                base = self._from(item, (*path, "from"), node, profile)
+                if base is None:
+                    return None
         if base is not None:
             out = Relocated(at, named=True).fields(base)
-        known = POINT_KEYS.all
+        known = (*POINT_KEYS.all, "from")
         for word, node, item in entries:
+            if word == "from":
+                continue
             if word in known:
                 out[word] = item
             else:
                 rest = [k for k in known if k not in out]
                 reader.unknown("key.unknown", node, path, rest, value=word)
         return out
+
+    def _from(
+        self, item: yaml.Node, path: Path, at: yaml.Node, profile: Profile | None
+    ) -> Fields | None:
+        """The keys of the profile's point that the site gives a name of its own."""
+        if profile is None:
+            self._reader.problem("from.no_profile", at, path, "use.no_profile")
+            return None
+        text = self._reader.text(item, path, "a point")
+        base = profile.fields(text) if text is not None else None
+        if base is None and text is not None:
+            self._reader.unknown("use.unknown", item, path, profile.known(), value=text,
+                                 profile=profile.name)  # fmt: skip
+        return base
 
     def _used(
         self, found: Fields, key: yaml.Node, path: Path, profile: Profile | None, poll: int | None,

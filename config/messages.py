@@ -151,6 +151,10 @@ TEXTS: dict[str, Pair] = {
     # devices
     "device.no_points": ("this device has nothing to read or write", "该设备没有可读写的内容"),
     "use.no_profile": ("'use' takes points of a profile", "“use”用于选取设备模板中的点位"),
+    "from.no_profile": (
+        "'from' takes a point of a profile",
+        "“from”用于选取设备模板中的点位",
+    ),
     "use.unknown": (
         "profile '{profile}' has no point '{value}'",
         "设备模板“{profile}”没有点位“{value}”",

@@ -63,6 +63,11 @@ class Family:
         """First and last name of every range, in all combinations."""
         return [self.member(numbers) for numbers in itertools.product(*self.ranges)]
 
+    def members(self) -> Iterator[str]:
+        """Every name."""
+        ranges = [range(low, high + 1) for low, high in self.ranges]
+        return (self.member(numbers) for numbers in itertools.product(*ranges))
+
     def place(self, name: str) -> tuple[int, int] | None:
         """(function, address) of the member called `name`, or None."""
         match = self.pattern.fullmatch(name)

@@ -13,7 +13,7 @@ _PROCESSES = {
     "courier": "agent.courier.main",
 }
 _COMMANDS = ("check", "simulate", "run", "control", "receive", "verify", "demo", "addresses",
-             "profile", "line_tools", "watch")  # fmt: skip
+             "profile", "line_tools", "watch", "table")  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
