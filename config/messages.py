@@ -151,6 +151,10 @@ TEXTS: dict[str, Pair] = {
     # devices
     "device.no_points": ("this device has nothing to read or write", "该设备没有可读写的内容"),
     "use.no_profile": ("'use' takes points of a profile", "“use”用于选取设备模板中的点位"),
+    "range.length": (
+        "a range in braces does not fit the one in the name",
+        "花括号中的范围与名称中的范围不一致",
+    ),
     "from.no_profile": (
         "'from' takes a point of a profile",
         "“from”用于选取设备模板中的点位",
@@ -347,6 +351,10 @@ HINTS: dict[str, Pair] = {
     "profile.path": (
         "write ./NAME.yaml, in the directory of the site file",
         "请写 ./名称.yaml，放在站点文件所在目录",
+    ),
+    "range.length": (
+        "one range in the name, as many numbers in every other: a_{{1-60}} and '{{101-160}}'",
+        "名称中只用一个范围，其余范围的数量须相同，例如 a_{{1-60}} 与 '{{101-160}}'",
     ),
     "profile.none": (
         "'embergate profile new' starts one, beside the site file",
