@@ -69,7 +69,7 @@ def check_file(path: Path) -> Checked:
 
 def _check(data: bytes, path: Path, problems: Problems) -> Checked:
     document = load(data, path.name, problems)
-    read = _clean_site(document, problems) if document is not None else None
+    read = _clean_site(document, problems, path.parent) if document is not None else None
     ledger_file = ledger_path(path)
     old = read_ledger(ledger_file, problems) if read is not None else None
     if read is None or old is None or len(problems):
@@ -93,9 +93,9 @@ def _check_time(plan: Plan, document: Document, problems: Problems) -> None:
             problems.add(Problem("bus.overload", span, path, "bus.overload", args))
 
 
-def _clean_site(document: Document, problems: Problems) -> SiteFile | None:
+def _clean_site(document: Document, problems: Problems, directory: Path) -> SiteFile | None:
     """The site when shape and cross-checks are clean; a pass runs only after a clean one."""
-    read = read_site(document, problems)
+    read = read_site(document, problems, directory)
     if read is None:
         return None
     check_site(read.site, document, problems)

@@ -143,9 +143,22 @@ TEXTS: dict[str, Pair] = {
     ),
     "rule.size": ("has more than {limit} cases", "条件超过 {limit} 个"),
     "profile.family": ("this family of points is not consistent", "该点位族定义不一致"),
+    "profile.path": (
+        "'{value}' is neither a profile nor a file beside the site file",
+        "“{value}”既不是设备模板，也不是与站点文件同目录的文件",
+    ),
+    "profile.none": ("there is no file '{value}'", "没有文件“{value}”"),
     # devices
     "device.no_points": ("this device has nothing to read or write", "该设备没有可读写的内容"),
     "use.no_profile": ("'use' takes points of a profile", "“use”用于选取设备模板中的点位"),
+    "range.length": (
+        "a range in braces does not fit the one in the name",
+        "花括号中的范围与名称中的范围不一致",
+    ),
+    "from.no_profile": (
+        "'from' takes a point of a profile",
+        "“from”用于选取设备模板中的点位",
+    ),
     "use.unknown": (
         "profile '{profile}' has no point '{value}'",
         "设备模板“{profile}”没有点位“{value}”",
@@ -340,6 +353,18 @@ HINTS: dict[str, Pair] = {
     "device.no_points": (
         "give it points, or a profile with use",
         "请给出 points，或 profile 与 use",
+    ),
+    "profile.path": (
+        "write ./NAME.yaml, in the directory of the site file",
+        "请写 ./名称.yaml，放在站点文件所在目录",
+    ),
+    "range.length": (
+        "one range in the name, as many numbers in every other: a_{{1-60}} and '{{101-160}}'",
+        "名称中只用一个范围，其余范围的数量须相同，例如 a_{{1-60}} 与 '{{101-160}}'",
+    ),
+    "profile.none": (
+        "'embergate profile new' starts one, beside the site file",
+        "可用“embergate profile new”在站点文件旁新建",
     ),
     "use.no_profile": ("name the profile of the device", "请写明设备模板 profile"),
     "use.range": ("write the smaller number first, like l1d1-20", "请先写较小的数，例如 l1d1-20"),

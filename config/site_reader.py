@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import TypeVar
 
 import yaml
@@ -67,7 +68,7 @@ _FOR_RECORDINGS = Keys(("site", "evaluate"))
 def read_for_recordings(document: Document, problems: Problems) -> SiteFile | None:
     """A file that describes recordings alone: `site` and `evaluate`, no links and no devices."""
     assert document.root is not None
-    reader = _SiteReader(document, problems)
+    reader = _SiteReader(document, problems, None)
     found = reader.fields(document.root, (), _FOR_RECORDINGS)
     if found is None:
         return None
@@ -82,11 +83,13 @@ def read_for_recordings(document: Document, problems: Problems) -> SiteFile | No
     return SiteFile(site, {}, evaluation)
 
 
-def read_site(document: Document, problems: Problems) -> SiteFile | None:
-    """The site, or None and at least one problem."""
+def read_site(
+    document: Document, problems: Problems, directory: FilePath | None = None
+) -> SiteFile | None:
+    """The site, or None and at least one problem. `directory` has the site's own profiles."""
     assert document.root is not None
     before = len(problems) + problems.left_off
-    reader = _SiteReader(document, problems)
+    reader = _SiteReader(document, problems, directory)
     found = reader.fields(document.root, (), _SITE)
     if found is None and not isinstance(document.root, yaml.MappingNode):
         return None
@@ -118,9 +121,9 @@ def read_site(document: Document, problems: Problems) -> SiteFile | None:
 class _SiteReader(Reader):
     """One method a section."""
 
-    def __init__(self, document: Document, problems: Problems) -> None:
+    def __init__(self, document: Document, problems: Problems, directory: FilePath | None) -> None:
         super().__init__(document, problems)
-        self.device_reader = DeviceReader(self)
+        self.device_reader = DeviceReader(self, directory)
 
     def too_many(self, node: yaml.Node, path: Path, count: int, most: int) -> bool:
         if count > most:

@@ -23,6 +23,10 @@ _COMMANDS = (
     "addresses",
     "evaluate",
     "centre",
+    "profile",
+    "line_tools",
+    "watch",
+    "table",
 )
 
 

@@ -76,7 +76,7 @@ def read_setting(path: Path, problems: Problems) -> Setting | None:
     if "evaluate" in keys and not keys & {"links", "devices"}:
         read = read_for_recordings(document, problems)
     else:
-        read = read_site(document, problems)
+        read = read_site(document, problems, path.parent)
         if read is not None:
             check_site(read.site, document, problems)
     return Setting(path.name, data, read) if read is not None and not len(problems) else None
