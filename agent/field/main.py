@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 from collections.abc import Collection, Sequence
@@ -24,6 +25,7 @@ from agent.field.recordlink import RecordLink
 from agent.field.runtime import Runtime, run_directory_ready
 from agent.ipc import IpcError, Server, system_policy
 from agent.journal import log_to_journal
+from agent.lock import Held, hold
 from agent.notify import Notifier
 from config.plan import Plan, PlanError, decode_plan, read_plan
 from drivers.modbus.master import BusMaster
@@ -47,10 +49,19 @@ def main(argv: Sequence[str]) -> int:
         return EX_CONFIG
     try:
         run_directory_ready(args.run)
+        # Two masters on one relay board would switch each other's sirens off.
+        lock = hold(args.run / "field.lock", "field process")
+    except (Held, OSError) as e:
+        LOG.error("%s", e)
+        return 1
+    try:
         asyncio.run(_run(plan, args.run, args.kernel))
     except (IpcError, OSError) as e:
         LOG.error("%s", e)
         return 1
+    finally:
+        if lock is not None:
+            os.close(lock)
     return 0
 
 
