@@ -243,7 +243,6 @@ def test_a_damaged_memory_does_not_take_a_held_siren_off_but_an_operator_does() 
     world.run(recalled=b"\xff")
     world.read_back(0, True)
     world.quiet(20)
-    assert not any(order.output == 0 for order in world.last.orders)
     assert 0 not in world.state.effects.commanded
     world.order(Verb.SILENCE)
     assert world.state.effects.commanded[0].on is False
