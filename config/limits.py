@@ -87,7 +87,9 @@ SUBMIT_UNSENT_BYTES_MAX = 1024 * 1024  # more than this not taken: the record ha
 RECORD_RETRY_NS = 250 * MS
 RECORD_LOST_NS = 10 * S  # without the record for this long is a fault
 DURABLE_WAITS_KEPT = 4_096  # for the percentiles in status
-LATCH_BYTES_MAX = 64 * 1024
+LATCH_BYTES_MAX = 128 * 1024
+CONTROL_RETRY_NS = 5 * S
+WARM_UP_NS_MAX = 600 * S  # a point that is not ready for longer than this is faulty
 
 # --- the journal ---------------------------------------------------------------------------
 JOURNAL_TEXT_BYTES_MAX = 4_096
@@ -245,6 +247,7 @@ LEDGER_BYTES_MAX = 32 * 1024 * 1024
 ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
 
 assert LEDGER_ENTRIES_MAX > POINTS_MAX
+assert OUTPUTS_MAX * (4 * NAME_CHARS_MAX + 64) + 256 <= LATCH_BYTES_MAX, "all sirens at once"
 assert ALARM_POLL_NS_MAX * STALE_INTERVALS <= STALE_NS_MAX
 DEMO_TEND_NS = 50 * MS
 

@@ -9,6 +9,7 @@ section a byte string of its own, so that a courier decodes ten lines and not te
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,9 @@ _ROWS: dict[str, type[Any]] = {
 }
 
 
+_CHECK = "check"
+
+
 def _row(value: Any) -> list[Any]:
     return [getattr(value, f.name) for f in fields(value)]
 
@@ -209,7 +213,7 @@ def _tuples(value: Any) -> Any:
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """The plan as CBOR: {section: bstr .cbor rows}."""
+    """The plan as CBOR: {section: bstr .cbor rows}, and {"check": CRC-32 of all sections}."""
     sections: dict[str, bytes] = {}
     for f in fields(Plan):
         value = getattr(plan, f.name)
@@ -218,7 +222,15 @@ def encode_plan(plan: Plan) -> bytes:
         elif f.name in _ROWS:
             value = [_row(v) for v in value]
         sections[f.name] = cbor2.dumps(value)
-    return cbor2.dumps(sections)
+    return cbor2.dumps({**sections, _CHECK: _checksum(sections)})
+
+
+def _checksum(sections: dict[str, bytes]) -> int:
+    """A card that flips one bit must not move a fire level or a siren's coil."""
+    crc = 0
+    for name in sorted(sections):
+        crc = zlib.crc32(sections[name], zlib.crc32(name.encode(), crc))
+    return crc
 
 
 def section(data: bytes, name: str) -> Any:
@@ -240,6 +252,8 @@ def _sections(data: bytes) -> dict[str, bytes]:
         raise PlanError(f"expected a plan of at most {PLAN_BYTES_MAX} bytes, found {len(data)}")
     try:
         sections = cbor2.loads(data)
+        check = sections.pop(_CHECK, None)
+        whole = check == _checksum(sections)
         version = cbor2.loads(sections["version"])
     except Exception as e:  # any malformed file is the same single error
         raise PlanError("this is not a plan; run 'embergate plan SITE.yaml'") from e
@@ -247,6 +261,11 @@ def _sections(data: bytes) -> dict[str, bytes]:
         raise PlanError(
             f"expected plan version {PLAN_VERSION}, found {version!r}; "
             "run 'embergate plan SITE.yaml' again"
+        )
+    if not whole:
+        raise PlanError(
+            "the plan is damaged: its checksum does not match; "
+            "run 'embergate plan SITE.yaml' again, and have the card or disk looked at"
         )
     return dict(sections)
 

@@ -17,11 +17,13 @@ from agent.core.alarms import Alarms
 from agent.core.image import Image
 from agent.core.site import I4, I8, Bools, Site
 from agent.core.types import Record
-from config.limits import CYCLE_TICK_NS, FAULT_NAMES_MAX, STALE_EACH_MAX
-from config.words import Quality
+from config.limits import CYCLE_TICK_NS, FAULT_NAMES_MAX, STALE_EACH_MAX, WARM_UP_NS_MAX
+from config.words import Mode, Quality
 from drivers.reading import LineState, PollFailure
 
 _STALE = np.uint32(kernels.STALE)
+_READY = np.uint32(kernels.READY)
+_GIVEN_UP = np.uint32(kernels.STALE | kernels.INVALID)
 _SAYS_NOTHING = np.uint32(kernels.FLAG_MASK | kernels.TREND | kernels.INVALID)
 
 
@@ -99,10 +101,11 @@ def due(health: Health, now_ns: int) -> bool:
 def sweep(
     health: Health, alarms: Alarms, site: Site, image: Image, now_ns: int
 ) -> tuple[NDArray[np.int32], list[Record]]:
-    """Find what fell silent or came back: (points that went stale just now, records)."""
+    """Find what fell silent or came back: (points that were lost just now, records)."""
     silent = now_ns - health.heard_ns > site.device_stale_ns
     out: list[Record] = []
     health.silent = silent
+    never_ready = _never_ready(health, site, image, now_ns)
     newly = _stale_points(health, site, image, now_ns)
     crowd = _cover(health, alarms, site, newly) if newly.size else set()
     if newly.size:
@@ -111,7 +114,22 @@ def sweep(
     if crowd or silent.any() or health.faulted.any():
         covers = silent & ~health.line_down[site.device_line]
         out += _device_records(health, alarms, site, image, (covers, crowd), now_ns)
-    return newly, out
+    return np.concatenate((newly, never_ready)), out
+
+
+def _never_ready(health: Health, site: Site, image: Image, now_ns: int) -> I4:
+    """Points that can alarm and have said "warming up" for too long: from now on faulty.
+
+    INVALID stays until the kernel sees valid samples again.
+    """
+    waiting = (image.quality == Quality.NOT_READY) & (image.bits & _GIVEN_UP == 0)
+    waiting &= (site.modes != Mode.TELEMETRY) & (image.mono_ns != kernels.NEVER)
+    if not waiting.any():
+        return np.zeros(0, np.int32)
+    valid_ns = np.maximum(image.stamps[:, kernels.LAST_VALID], health.start_ns)
+    found: I4 = np.flatnonzero(waiting & (now_ns - valid_ns > WARM_UP_NS_MAX)).astype(np.int32)
+    image.words[found, kernels.BITS] = (image.bits[found] & ~_READY) | np.uint32(kernels.INVALID)
+    return found
 
 
 def _stale_points(health: Health, site: Site, image: Image, now_ns: int) -> I4:

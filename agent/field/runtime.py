@@ -170,9 +170,14 @@ class Runtime:
                 self._on[output.name] = order.pattern
             else:
                 self._on.pop(output.name, None)
+        self._write_latch()
+
+    def _write_latch(self) -> None:
         try:
             self._latch.write(self._on)
         except OSError as e:
+            if self.latch_fault:
+                return
             self.latch_fault = True
             self.notice(Notice("field.latch", fault=True, text=f"{self._latch.path}: {e.strerror}"))
         else:
@@ -205,6 +210,8 @@ class Runtime:
             if now_ns > due_ns + CYCLE_TICK_NS:
                 due_ns = now_ns  # late: no burst of ticks to catch up
             await asyncio.sleep(max(0, due_ns - now_ns) / 1e9)
+            if self.latch_fault:
+                self._write_latch()  # what sounds now must sound again after a crash
             self.run_cycle()
             now_ns = self.clock.now().mono_ns
             self.latest_lateness_ns = max(0, now_ns - due_ns)

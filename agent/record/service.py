@@ -45,6 +45,8 @@ from config.limits import (
 from config.words import Lane
 
 SOFTWARE = "embergate 0.1.0"
+_UNREADABLE = b"\xff"
+"""No alarm state, and not the word that there was none: a siren that is held stays on."""
 
 
 class Clock(Protocol):
@@ -84,6 +86,7 @@ class Service:
         self._alarm_files = AlarmStateFiles(settings.directory)
         self._alarm_worker = Worker("alarm-state", self._alarm_files, settings.clock.mono_ns)
         self._alarm_state: bytes | None = None
+        self._recalling = True  # what the disk holds of it is not known yet
         self._fields: set[Connection] = set()
         self._followers: dict[Connection, Courier] = {}
         self.faults: dict[str, str] = {}
@@ -102,9 +105,7 @@ class Service:
         """Open the files, recall the alarm state, open an epoch."""
         s, now = self.settings, self._clock.now()
         openings = await self.journal.open()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                self._alarm_state = await self._alarm_worker.ask(lambda files: files.read())
+        await self._recall()
         events, telemetry = openings[Db.EVENTS], openings[Db.TELEMETRY]
         hint_path = s.run_dir / "record.epoch"
         owner = s.signer.kid + s.site.gateway.encode()
@@ -141,6 +142,31 @@ class Service:
                 text = f"{db}.db was damaged and set aside: {opening.damage}"
                 self._fault(f"record.{db}", text)
         self.journal.tick()
+
+    async def _recall(self) -> None:
+        """Read the alarm state; a disk that takes long is waited for beside everything else.
+
+        Until it answered nobody knows whether there was a fire, and the field is told just that.
+        """
+        reading = asyncio.get_running_loop().create_task(self._read_alarm_state())
+        self._tasks.add(reading)
+        reading.add_done_callback(self._tasks.discard)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.shield(reading)
+
+    async def _read_alarm_state(self) -> None:
+        state: bytes | None = None
+        try:
+            state = await self._alarm_worker.ask(lambda files: files.read())
+        except OSError as e:
+            self._fault("record.recall", e.strerror or str(e))
+            state = _UNREADABLE
+        self._recalling = False
+        if self._alarm_state is None:
+            self._alarm_state = state
+        for connection in list(self._fields):  # they said hello before the disk answered
+            connection.send({"e": "recalled", "state": state})
 
     async def run(self) -> None:
         """Everything that is due by time, until cancelled."""
@@ -261,6 +287,7 @@ class Service:
             "telemetry_durable": marks[Db.TELEMETRY],
             "epoch": self._place.epoch,
             "state": self._alarm_state,
+            "recalling": self._recalling,
         }
 
     def _submit(self, connection: Connection, message: Message) -> Message:
