@@ -26,6 +26,7 @@ from agent.ipc import IpcError, Server, system_policy
 from agent.journal import log_to_journal
 from agent.notify import Notifier
 from config.plan import Plan, PlanError, decode_plan, read_plan
+from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
 
 EX_CONFIG = 78
@@ -47,7 +48,8 @@ def main(argv: Sequence[str]) -> int:
         return EX_CONFIG
     try:
         run_directory_ready(args.run)
-        asyncio.run(_run(plan, args.run, args.kernel))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_run(plan, args.run, args.kernel))
     except (IpcError, OSError) as e:
         LOG.error("%s", e)
         return 1
