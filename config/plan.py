@@ -82,6 +82,7 @@ class Device:
     line: int
     unit: int
     profile: str = ""
+    heartbeat: tuple[int, ...] = ()  # (function, address, width, freeze_ns): must keep changing
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ class Poll:
     scales: bytes  # f8; value = raw * scale + bias
     biases: bytes  # f8
     rules: bytes  # u2, index into Plan.rules; 65535 none
+    confirms: bytes = b""  # u1, 1: a first alarm is read again at once; b"" for none
 
 
 VALUE_TYPES = (

@@ -9,7 +9,6 @@ import logging
 import secrets
 import signal
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,12 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "durable_ms": _percentiles_ms(link.durable_waits_ns),
             "telemetry_dropped": link.telemetry.dropped_readings,
             "lines": [
-                {"name": line.name, "up": m.up, "units": [asdict(u) for u in m.counters.values()]}
+                {
+                    "name": line.name,
+                    "up": m.up,
+                    "jams": m.jams,
+                    "units": [unit.told() for unit in m.counters.values()],
+                }
                 for line, m in zip(plan.lines, masters, strict=True)
             ],
         }

@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from config.limits import (
+    DAMAGED_WAIT_NS,
+    FREEZE_POLLS,
+    JAM_CLEAR_NS,
+    JAMS_RUN_MAX,
     LINK_SILENCE_NS_MAX,
     MASTER_IDLE_NS_MAX,
     RECONNECT_WAIT_NS_MAX,
@@ -28,12 +32,12 @@ from drivers.modbus.frame import (
     Discards,
     Matcher,
     MbapMatcher,
+    Query,
     RtuMatcher,
-    read_query,
 )
+from drivers.modbus.polling import Heartbeat, PollWork, Told
 from drivers.modbus.schedule import Schedule, Slot, Unit
 from drivers.modbus.timing import LineTiming
-from drivers.modbus.values import PollDecoder
 from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock
 from drivers.siren.coil import Coil, CoilRun, Coils
 
@@ -52,12 +56,6 @@ class Sink(Protocol):
 
     def line(self, state: LineState) -> None:
         """The link came up or went down."""
-
-
-@dataclass(frozen=True, slots=True)
-class _PollWork:
-    poll: int  # index in the plan
-    decoder: PollDecoder
 
 
 @dataclass(slots=True)
@@ -106,6 +104,8 @@ class BusMaster:
         self._schedule = Schedule(slots, guard_ns)
         self.up = False
         self.jams = 0  # requests sent although the line never fell silent
+        self._jam_run = 0  # the last ones, each less than JAM_CLEAR_NS after the one before
+        self._jam_ns = 0
         self.last_attempt_ns = mono_ns()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -122,18 +122,25 @@ class BusMaster:
     def _slots(self, plan: Plan) -> tuple[list[Slot], list[int]]:
         slots: list[Slot] = []
         seeds: list[int] = []
+
+        def add(query: Query, interval_ns: int, work: object, device: int, alarm: bool) -> None:
+            slot = Slot(self._unit(query.unit), query, interval_ns, alarm, work)
+            slot.worst_ns = self._timing.worst_ns(query)
+            slot.cost_ns = self._timing.likely_ns(query)
+            slots.append(slot)
+            seeds.append(device)
+
+        hearts: dict[int, Heartbeat] = {}
+        for index, device in enumerate(plan.devices):
+            if device.line == self._line_index and device.heartbeat:
+                heart = hearts[index] = Heartbeat(device.unit, device.heartbeat)
+                add(heart.query, heart.freeze_ns // FREEZE_POLLS, heart, index, False)
         for index, poll in enumerate(plan.polls):
-            device = plan.devices[poll.device]
-            if device.line == self._line_index:
-                query = read_query(device.unit, poll.function, poll.address, poll.count)
-                work = _PollWork(index, PollDecoder(poll, plan.rules))
-                unit = self._unit(device.unit)
-                slots.append(Slot(unit, query, poll.interval_ns, poll.alarm, work))
-                seeds.append(poll.device)
+            if plan.devices[poll.device].line == self._line_index:
+                work = PollWork(plan, index, hearts.get(poll.device))
+                add(work.query, poll.interval_ns, work, poll.device, poll.alarm)
         for run in self._coils.runs:
-            unit = self._unit(run.unit)
-            slots.append(Slot(unit, run.query, run.interval_ns, alarm=False, work=run))
-            seeds.append(plan.outputs[run.coils[0].output].device)
+            add(run.query, run.interval_ns, run, plan.outputs[run.coils[0].output].device, False)
         return slots, seeds
 
     def _unit(self, number: int) -> Unit:
@@ -208,8 +215,9 @@ class BusMaster:
         self._told_down = True
         self._sink.line(LineState(self._line_index, now_ns, up=False, text=text))
         for slot in self._slots_of_line:
-            if isinstance(slot.work, _PollWork):
-                self._sink.failed(PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN))
+            if isinstance(slot.work, PollWork):
+                self._give_up(slot.work, PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN))
+                slot.query = slot.work.query
         for run in self._coils.runs:
             for coil in run.coils:
                 self._sink.read_back(ReadBack(coil.output, now_ns, None))
@@ -228,6 +236,12 @@ class BusMaster:
             if verdict is not None:
                 self._answer(verdict, now_ns)
                 self._step()
+            elif self._flight is not None and self._matcher.damaged:
+                # The reply came, and is spoiled: no other will come.
+                spoiled_ns = now_ns + self._timing.silence_ns + DAMAGED_WAIT_NS
+                if spoiled_ns < self._flight.deadline_ns:
+                    self._flight.deadline_ns = spoiled_ns
+                    self._arm(spoiled_ns, now_ns)
         except Exception as e:  # noqa: BLE001 -- a callback has no caller: run() raises it instead
             self._crash(e)
 
@@ -309,21 +323,32 @@ class BusMaster:
         if now_ns - self._quiet_wait_ns <= self._timing.quiet_ns + self._timing.reply_timeout_ns:
             return False
         self.jams += 1
+        self._jam_run += 1
+        self._jam_ns = now_ns
+        if self._jam_run == JAMS_RUN_MAX:
+            text = "jammed: the line never falls silent; something on it talks without end"
+            self._sink.line(LineState(self._line_index, now_ns, up=True, text=text, jammed=True))
         return True
+
+    def _unjam(self, now_ns: int) -> None:
+        """The line was silent when a request was to be sent."""
+        if self._jam_run and now_ns - self._jam_ns > JAM_CLEAR_NS:
+            told, self._jam_run = self._jam_run >= JAMS_RUN_MAX, 0
+            if told:
+                text = "the line falls silent again"
+                state = LineState(self._line_index, now_ns, up=True, text=text, jammed=False)
+                self._sink.line(state)
 
     def _send(self, job: Slot | Coil | CoilRun, now_ns: int) -> None:
         query = job.query() if isinstance(job, Coil) else job.query
         timing = self._timing
         frame = self._matcher.expect(query)
         self._busy_until_ns = now_ns + len(frame) * timing.char_ns
-        deadline_ns = (
-            self._busy_until_ns
-            + timing.reply_timeout_ns
-            + (query.reply_bytes + 3) * timing.char_ns  # the reply's own time on the wire
-        )
+        deadline_ns = self._busy_until_ns + timing.reply_timeout_ns + timing.reply_ns(query)
         unit = self._unit(query.unit)
         unit.requests += 1
         on = bool(job.wanted) if isinstance(job, Coil) else False
+        self._unjam(now_ns)
         self._flight = _Flight(job, unit, on, now_ns, deadline_ns)
         self._heard = False
         self._quiet_wait_ns = 0
@@ -339,9 +364,7 @@ class BusMaster:
         unit = flight.unit
         self._close_flight(unit, now_ns)
         self._unanswered_ns = 0
-        unit.last_reply_ns = now_ns
-        unit.round_trip_ns = now_ns - flight.sent_ns
-        unit.round_trip_ns_max = max(unit.round_trip_ns_max, unit.round_trip_ns)
+        unit.took(now_ns - flight.sent_ns, now_ns)
         if isinstance(verdict, int):
             unit.exceptions += 1
             unit.answered()
@@ -354,15 +377,36 @@ class BusMaster:
             self._coils.wrote(job, flight.on)
             return
         if isinstance(job, Slot):
-            self._schedule.succeeded(job, now_ns)
+            job.cost_ns = now_ns - flight.sent_ns + self._timing.quiet_ns
             work = job.work
-            if isinstance(work, _PollWork):
-                value, quality = work.decoder.decode(verdict)
-                point = work.decoder.point
-                self._sink.block(ReadingBlock(work.poll, now_ns, point, value, quality))
+            if isinstance(work, PollWork):
+                self._told(job, work, work.took(verdict, now_ns, job.cost_ns), now_ns)
+                return
+            self._schedule.succeeded(job, now_ns)
+            if isinstance(work, Heartbeat):
+                work.took(verdict, now_ns)
                 return
             job = work
         self._tell(self._coils.read(job, verdict, now_ns))
+
+    def _told(self, slot: Slot, work: PollWork, told: Told, now_ns: int) -> None:
+        """Hand out what a poll made of its reply, and put its slot where it belongs."""
+        slot.query = work.query
+        if told.again:
+            self._schedule.at_once(slot, now_ns)
+        elif told.failure is not None and told.failure.why is Failure.EXCEPTION:
+            self._schedule.excepted(slot, now_ns)
+        else:
+            self._schedule.succeeded(slot, now_ns)
+        for block in told.blocks:
+            self._sink.block(block)
+        if told.failure is not None:
+            self._sink.failed(told.failure)
+
+    def _give_up(self, work: PollWork, failure: PollFailure) -> None:
+        for block in work.give_up():
+            self._sink.block(block)
+        self._sink.failed(failure)
 
     def _refused(self, flight: _Flight, code: int, now_ns: int) -> None:
         job = flight.job
@@ -370,10 +414,12 @@ class BusMaster:
             self._tell([self._coils.write_failed(job, now_ns, silent=False)])
             return
         if isinstance(job, Slot):
-            self._schedule.excepted(job, now_ns)
             work = job.work
-            if isinstance(work, _PollWork):
-                self._sink.failed(PollFailure(work.poll, now_ns, Failure.EXCEPTION, code))
+            if isinstance(work, PollWork):
+                self._told(job, work, work.refused(code, now_ns, job.cost_ns), now_ns)
+                return
+            self._schedule.excepted(job, now_ns)
+            if isinstance(work, Heartbeat):
                 return
             job = work
         self._tell(self._coils.read_failed(job, now_ns, silent=False))
@@ -385,11 +431,14 @@ class BusMaster:
             flight.unit.malformed += 1
         else:
             flight.unit.timeouts += 1
+        damaged = self._matcher.damaged
         self._close_flight(flight.unit, now_ns)
         job = flight.job
-        if isinstance(job, Slot):
+        if isinstance(job, Slot) and damaged:
+            self._schedule.damaged(job, now_ns)
+        elif isinstance(job, Slot):
             self._schedule.unanswered(job, now_ns)
-        else:
+        elif not damaged:
             self._schedule.order_unanswered(flight.unit, now_ns)
         if not self._serial and now_ns - self._unanswered_ns > LINK_SILENCE_NS_MAX:
             # The other end may have forgotten this connection; a new one costs little.
@@ -400,8 +449,11 @@ class BusMaster:
             return
         if isinstance(job, Slot):
             work = job.work
-            if isinstance(work, _PollWork):
-                self._sink.failed(PollFailure(work.poll, now_ns, why))
+            if isinstance(work, PollWork):
+                self._give_up(work, PollFailure(work.poll, now_ns, why))
+                job.query = work.query
+                return
+            if isinstance(work, Heartbeat):
                 return
             job = work
         self._tell(self._coils.read_failed(job, now_ns, silent=True))

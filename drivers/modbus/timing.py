@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from config.limits import REPLY_TIMEOUT_NS_DEFAULT, S
+from config.limits import MS, REPLY_TIMEOUT_NS_DEFAULT, S
 from config.plan import Line
 from config.words import LineKind
+from drivers.modbus.frame import Query
 
 _RTU_FIXED_SILENCE_ABOVE_BAUD = 19_200  # Modbus over serial line V1.02, 2.5.1.1
 _RTU_FIXED_SILENCE_NS = 1_750_000
+_LIKELY_TURNAROUND_NS = 10 * MS  # of a unit that was not yet heard
 
 
 class LineTiming:
@@ -30,3 +32,20 @@ class LineTiming:
                 else self.char_ns * 7 // 2
             )
         self.quiet_ns = self.silence_ns + line.turnaround_ns
+
+    def request_ns(self, query: Query) -> int:
+        """The request on the wire: unit, PDU, CRC."""
+        return (len(query.pdu) + 3) * self.char_ns
+
+    def reply_ns(self, query: Query) -> int:
+        """The reply on the wire."""
+        return (query.reply_bytes + 3) * self.char_ns
+
+    def worst_ns(self, query: Query) -> int:
+        """A transaction that meets silence, with the silence before it."""
+        return self.quiet_ns + self.request_ns(query) + self.reply_timeout_ns + self.reply_ns(query)
+
+    def likely_ns(self, query: Query) -> int:
+        """A transaction with a unit whose turnaround is not known yet."""
+        wire_ns = self.request_ns(query) + self.reply_ns(query)
+        return self.quiet_ns + wire_ns + min(_LIKELY_TURNAROUND_NS, self.reply_timeout_ns)

@@ -14,7 +14,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 def main() -> None:
     """Run all, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help="load, start, latency, durable, lines; default all")
+    parser.add_argument(
+        "parts", nargs="*", help="load, start, latency, durable, lines; default all"
+    )
     parser.add_argument("--repeats", type=int, default=100, help="changes of each latency series")
     parser.add_argument("--seconds", type=int, default=60, help="length of each load")
     args = parser.parse_args()

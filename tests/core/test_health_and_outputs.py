@@ -307,3 +307,17 @@ def test_a_block_with_an_unknown_point_is_a_programmers_error() -> None:
     )
     with pytest.raises(AssertionError, match="poll 0 names a point"):
         w.run(blocks=(wrong,))
+
+
+def test_a_jammed_line_is_a_fault_of_its_own_said_once() -> None:
+    w = World()
+    w.quiet()
+
+    def jam(jammed: bool) -> list[tuple[str, bool]]:
+        state = LineState(0, w.ns, up=True, text="jammed", jammed=jammed)
+        return faults(w.run(lines=(state,)), "line")
+
+    name = w.plan.lines[0].name
+    assert jam(True) == [(f"line/{name}/jam", True)]
+    assert jam(True) == []
+    assert jam(False) == [(f"line/{name}/jam", False)]
