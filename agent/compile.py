@@ -34,6 +34,7 @@ from config.plan import (
     Poll,
     WordRule,
     Zone,
+    bit_field,
     encode_plan,
 )
 from config.problems import Problem, Problems
@@ -160,7 +161,9 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         region=site.region,
         points=_point_table(flat),
         lines=tuple(_line(link) for link in site.links),
-        devices=tuple(Device(d.name, line_index[d.link], d.unit, d.profile) for d in site.devices),
+        devices=tuple(
+            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat) for d in site.devices
+        ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
         zones=tuple(zones),
@@ -251,11 +254,18 @@ def _polls(
             points=_pack("I", [indices[k] for k in request.keys]),
             offsets=_pack("H", [p.address - request.address for p in chosen]),
             types=_pack("B", [VALUE_TYPES.index(p.type) for p in chosen]),
-            bits=_pack("B", [NO_BIT if p.bit is None else p.bit for p in chosen]),
+            bits=_pack(
+                "B", [NO_BIT if p.bit is None else bit_field(p.bit, p.bits) for p in chosen]
+            ),
             scales=_pack("d", [p.scale for p in chosen]),
             biases=_pack("d", [p.bias for p in chosen]),
             rules=_pack("H", [_rule(p, rules) for p in chosen]),
+            confirms=_confirms(chosen),
         )
+
+
+def _confirms(points: Sequence[model.Point]) -> bytes:
+    return bytes(p.confirm for p in points) if any(p.confirm for p in points) else b""
 
 
 def _rule(point: model.Point, rules: dict[model.Rule, int]) -> int:

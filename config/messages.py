@@ -106,6 +106,25 @@ TEXTS: dict[str, Pair] = {
         "a {type} takes two registers; this is the last one",
         "{type} 占两个寄存器，而这是最后一个",
     ),
+    "register.beyond": (
+        "a {type} takes {count} registers, and fewer are left",
+        "{type} 占 {count} 个寄存器，后面不够",
+    ),
+    "bits.form": ("'{value}' is no range of bits", "“{value}”不是位的范围"),
+    "bits.both": ("write either bit or bits", "bit 与 bits 只能写一个"),
+    "type.not_a_word": (
+        "kind '{kind}' reads a word of at most 32 bits; {type} is none",
+        "种类“{kind}”读取最多 32 位的字，{type} 不是",
+    ),
+    "sentinels.type": ("a {type} has no sentinels", "{type} 不支持 sentinels"),
+    "confirm.manual": (
+        "a manual call point never waits for a second reading",
+        "手动报警按钮不等待第二次读数",
+    ),
+    "heartbeat.own": (
+        "a heartbeat is a register, not a single bit",
+        "心跳应为寄存器，而不是单个位",
+    ),
     "bit.of_bit": (
         "coils and discrete inputs are single bits already",
         "线圈和离散输入本身就是单个位",
@@ -181,8 +200,13 @@ TEXTS: dict[str, Pair] = {
     ),
     "point.overlap": (
         "'{name}': registers {mine} overlap '{other}' ({theirs}, line {line}); "
-        "a {type} takes two registers",
-        "“{name}”：寄存器 {mine} 与“{other}”（{theirs}，第 {line} 行）重叠；{type} 占两个寄存器",
+        "a {type} takes {count} registers",
+        "“{name}”：寄存器 {mine} 与“{other}”（{theirs}，第 {line} 行）重叠；"
+        "{type} 占 {count} 个寄存器",
+    ),
+    "point.bits": (
+        "'{name}' and '{other}' (line {line}) share some bits of {mine}, and not all",
+        "“{name}”与“{other}”（第 {line} 行）共用 {mine} 的部分位",
     ),
     "point.same": (
         "'{name}' reads the same place as '{other}' (line {line})",
@@ -291,6 +315,12 @@ HINTS: dict[str, Pair] = {
         "请写明表：“input {value}”或“holding {value}”",
     ),
     "poll.alarm": ("write at most {most}", "最多写 {most}"),
+    "bits.form": ("write the lowest and the highest, like 4-7", "请写最低位与最高位，例如 4-7"),
+    "need.word": (
+        "write one of: int16, uint16, int32, uint32",
+        "可选：int16、uint16、int32、uint32",
+    ),
+    "sentinels.type": ("give range: what is outside is bad", "请用 range：范围之外即为无效"),
     "need.bit": ("say which bit of the register: bit: 0 to 15", "请写明寄存器的位：bit: 0 至 15"),
     "need.cases": (
         "say what the word means: cases: [{{bit: 0, state: fire}}]",

@@ -164,6 +164,8 @@ def _point_lines(site: Site) -> list[str]:
         for point in device.points[: max(0, _LISTED - len(out))]:
             register_ = short_form(point.function, point.address)
             bit = "" if point.bit is None else f" bit {point.bit}"
+            if point.bit is not None and point.bits > 1:
+                bit += f"-{point.bit + point.bits - 1}"
             forms = f"{register_} = {long_form(point.function, point.address)}{bit}"
             unit = f", {point.unit}" if point.unit else ""
             out.append(f"  {device.name}.{point.name}: {forms}, {point.type}, {point.kind}{unit}, "
