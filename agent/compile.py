@@ -17,7 +17,7 @@ from agent.budget import budgets
 from config import model
 from config.checks import check_site, named_points
 from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
-from config.limits import STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
+from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
 from config.plan import (
     NO_BIT,
@@ -78,15 +78,24 @@ def _check(data: bytes, path: Path, problems: Problems) -> Checked:
     ledger = update(old, read.site)
     plan = compile_plan(read.site, ledger, digest(data, read.profiles, ledger))
     assert document is not None
-    _check_time(plan, document, problems)
+    _check_time(plan, read.site, document, problems)
     if len(problems):
         return Checked(problems.in_order(), problems.left_off)
     return Checked((), 0, plan, read.site, ledger, ledger_file)
 
 
-def _check_time(plan: Plan, document: Document, problems: Problems) -> None:
-    """A line whose polls take more time than there is can never keep its intervals."""
-    for line, budget in zip(plan.lines, budgets(plan), strict=True):
+def _check_time(plan: Plan, site: model.Site, document: Document, problems: Problems) -> None:
+    """A line whose polls take more time than there is can never keep its intervals; and one with
+    limits of its own keeps them with a dead unit, too."""
+    for line, link, budget in zip(plan.lines, site.links, budgets(plan), strict=True):
+        for message, most, found in (
+            ("bus.alarm_within", link.alarm_within_ns, budget.alarm_ns[1]),
+            ("bus.siren_within", link.siren_within_ns, budget.siren_ns[1]),
+        ):
+            if most is not None and found > most:
+                at = ("links", line.name, message.removeprefix("bus."))
+                told = {"found": f"{-(-found // MS)}ms"}
+                problems.add(Problem(message, document.place(at), at, "bus.within", told))
         if budget.share > 1.0:
             path = ("links", line.name)
             args = {"share": f"{budget.share:.0%}"}

@@ -243,6 +243,14 @@ TEXTS: dict[str, Pair] = {
         "this cause sounds '{siren}' already (line {line})",
         "同一触发源已启动“{siren}”（第 {line} 行）",
     ),
+    "bus.alarm_within": (
+        "an alarm on this line may take {found} to be read, with one dead unit",
+        "若有一台设备失联，该线路上的报警最长需 {found} 才能读到",
+    ),
+    "bus.siren_within": (
+        "a siren order on this line may wait {found}, with one dead unit",
+        "若有一台设备失联，该线路上的声光警报命令最长需等待 {found}",
+    ),
     "bus.overload": (
         "the polls of this line take {share} of its time",
         "该线路的轮询占用其时间的 {share}",
@@ -304,7 +312,10 @@ HINTS: dict[str, Pair] = {
         "write its address: a siren must not wait for a name server",
         "请写 IP 地址：警报器不能等待域名解析",
     ),
-    "port.path": ("write a path like /dev/ttyUSB0", "请写类似 /dev/ttyUSB0 的路径"),
+    "port.path": (
+        "write a path like /dev/ttyUSB0, or usb:SERIAL of the adapter",
+        "请写类似 /dev/ttyUSB0 的路径，或适配器的 usb:序列号",
+    ),
     "pair": ("write [0kPa, 1600kPa]", "请写成 [0kPa, 1600kPa] 的形式"),
     "register.form": (
         "write 'input 0' or 30001, 'holding 12' or 40013, 'coil 3', 'discrete 4'",
@@ -383,6 +394,10 @@ HINTS: dict[str, Pair] = {
         "请为它、其分区或其设备添加 state: fire 的联动",
     ),
     "zone.needed": ("name more points, or ask for fewer", "请增加点位，或减少所需数量"),
+    "bus.within": (
+        "shorten timeout, poll fewer registers, or use another line",
+        "请缩短 timeout、减少轮询的寄存器或分到另一条线路",
+    ),
     "bus.overload": (
         "poll slower, raise the baud rate, or use another line",
         "请降低轮询频率、提高波特率或分到另一条线路",

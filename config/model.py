@@ -30,6 +30,8 @@ class TcpLink(_Frozen):
     port: int
     timeout_ns: int
     turnaround_ns: int
+    alarm_within_ns: int | None = None  # the site's own limits
+    siren_within_ns: int | None = None
 
 
 class Rs485Link(_Frozen):
@@ -43,6 +45,8 @@ class Rs485Link(_Frozen):
     stop_bits: int
     timeout_ns: int
     turnaround_ns: int
+    alarm_within_ns: int | None = None  # the site's own limits
+    siren_within_ns: int | None = None
 
 
 class Rule(_Frozen):
