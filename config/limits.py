@@ -42,6 +42,7 @@ UNIT_BACKOFF_NS_MIN = 500 * MS
 UNIT_BACKOFF_NS_MAX = 7 * S  # a revived unit is polled again within this
 PROBE_PAUSE_FACTOR = 3  # probes of dead units take at most one part in (1 + this) of a line's time
 DAMAGED_RETRY_NS = 20 * MS  # a reply with a wrong checksum is asked for again after this
+MALFORMED_RUN_MAX = 4  # replies spoiled beyond recognition, in a row, that are not yet silence
 DAMAGED_WAIT_NS = 20 * MS  # after such a reply, nothing better is waited for longer than this
 JAMS_RUN_MAX = 3  # waits for silence in vain, one after the other: the line is jammed ...
 JAM_CLEAR_NS = 10 * S  # ... until there were none for this long

@@ -19,6 +19,7 @@ from config.limits import (
     JAM_CLEAR_NS,
     JAMS_RUN_MAX,
     LINK_SILENCE_NS_MAX,
+    MALFORMED_RUN_MAX,
     MASTER_IDLE_NS_MAX,
     RECONNECT_WAIT_NS_MAX,
     RECONNECT_WAIT_NS_MIN,
@@ -429,13 +430,19 @@ class BusMaster:
         why = Failure.MALFORMED if self._heard else Failure.TIMEOUT
         if self._heard:
             flight.unit.malformed += 1
+            flight.unit.malformed_run = (
+                0 if self._matcher.damaged else flight.unit.malformed_run + 1
+            )
         else:
             flight.unit.timeouts += 1
         damaged = self._matcher.damaged
         self._close_flight(flight.unit, now_ns)
         job = flight.job
-        if isinstance(job, Slot) and damaged:
-            self._schedule.damaged(job, now_ns)
+        # Noise now and then is no silence; a unit that sends nothing else is as good as dead.
+        noisy = self._heard and not self._tells_late
+        noisy = noisy and flight.unit.malformed_run <= MALFORMED_RUN_MAX
+        if isinstance(job, Slot) and (damaged or noisy):
+            self._schedule.damaged(job, now_ns, whole=damaged)
         elif isinstance(job, Slot):
             self._schedule.unanswered(job, now_ns)
         elif not damaged:

@@ -38,6 +38,7 @@ class Unit:
     replies: int = 0
     timeouts: int = 0  # silence
     malformed: int = 0  # only bytes that were no reply to the request
+    malformed_run: int = 0  # ... since the last reply
     exceptions: int = 0
     crc_errors: int = 0
     stale_discarded: int = 0  # whole frames of this unit that answered something else
@@ -56,6 +57,7 @@ class Unit:
 
     def took(self, round_trip_ns: int, now_ns: int) -> None:
         """A reply or an exception came after `round_trip_ns`."""
+        self.malformed_run = 0
         self.last_reply_ns = now_ns
         self.round_trip_ns = round_trip_ns
         self.round_trip_ns_max = max(self.round_trip_ns_max, round_trip_ns)
@@ -221,11 +223,19 @@ class Schedule:
         # another one, so that one silent block cannot make a unit look dead.
         self._again(slot, now_ns, max(later_ns, own_ns, unit.blocked_until_ns + 1))
 
-    def damaged(self, slot: Slot, now_ns: int) -> None:
-        """The reply came with a wrong checksum: the unit lives, and is asked again soon."""
+    def damaged(self, slot: Slot, now_ns: int, *, whole: bool = True) -> None:
+        """The reply came spoiled: the unit lives, and is asked again soon.
+
+        whole: a reply with a wrong checksum. Otherwise only bytes came that could be anything,
+        the late reply to an older request too: the unit gets its time to fall silent.
+        """
         slot.unit.answered()
         slot.failures = 0
-        self._again(slot, now_ns, min(self._next_on_grid(slot, now_ns), now_ns + DAMAGED_RETRY_NS))
+        wait_ns = DAMAGED_RETRY_NS
+        if not whole:
+            wait_ns = self._guard_ns
+            slot.unit.blocked_until_ns = now_ns + wait_ns
+        self._again(slot, now_ns, min(self._next_on_grid(slot, now_ns), now_ns + wait_ns))
 
     def order_unanswered(self, unit: Unit, now_ns: int) -> None:
         """An order to `unit` met silence. Orders keep their own pace; its polls stand back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 import os
 import random
@@ -16,7 +17,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from bench.figures import Figures
 
-from config.limits import MS, S
+from config.limits import DAMAGED_WAIT_NS, MALFORMED_RUN_MAX, MS, S
 from config.plan import (
     NO_BIT,
     NO_RULE,
@@ -33,6 +34,7 @@ from drivers.link.loop import new_loop
 from drivers.modbus.frame import RtuMatcher, read_query, rtu_frame
 from drivers.modbus.master import BusMaster
 from drivers.modbus.planner import Want, plan_requests
+from drivers.modbus.schedule import Schedule, Slot, Unit
 from drivers.modbus.timing import LineTiming
 from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
 
@@ -241,47 +243,73 @@ def _dead(figures: Figures, seconds: int) -> None:
 # --- without a line -----------------------------------------------------------------------------
 
 
-def corrupted_transactions(count: int, seed: int) -> tuple[int, int, int, int]:
-    """(wrong values taken, replies taken, crc errors, longest run of one unit without a reply).
+@dataclass
+class Corrupted:
+    """What came of a simulated line on which one byte in a hundred is changed."""
 
-    One byte in a hundred is changed. A reply that is lost is asked for again, as a schedule does.
-    """
+    wrong: int = 0  # values taken that were never sent
+    taken: int = 0
+    crc_errors: int = 0
+    given_up: int = 0  # times that the schedule took a unit for dead
+    silence_ns_max: int = 0  # of one unit, without a reply
+
+
+def corrupted_transactions(count: int, seed: int) -> Corrupted:
+    """Matcher and schedule of UNITS units at 9,600 baud, each polled every 250 ms."""
     rng = random.Random(seed)
-    matchers = [RtuMatcher() for _ in range(UNITS)]
-    wrong = taken = errors = worst = 0
-    silent = [0] * UNITS
-    no_change = 0.99**REPLY_BYTES
+    timing = LineTiming(Line("riser", "rs485", baud=9_600))
+    matcher, units = RtuMatcher(), [Unit(n + 1) for n in range(UNITS)]
+    query = [read_query(unit.number, 3, 0, REGISTERS) for unit in units]
+    slots = [Slot(u, q, S // 4, False, None) for u, q in zip(units, query, strict=True)]
+    schedule = Schedule(slots, timing.reply_timeout_ns)
+    schedule.start(0, range(UNITS))
+    out, now_ns, good_ns = Corrupted(), 0, timing.likely_ns(query[0])
     for number in range(count):
-        unit = number % UNITS
-        matcher = matchers[unit]
+        slot = schedule.pick(now_ns)
+        while slot is None:
+            now_ns = max(now_ns + 1, schedule.next_ns())
+            slot = schedule.pick(now_ns)
+        unit = slot.unit
         payload = struct.pack(">IQQ", number, number * 7_919, number * 104_729)
-        matcher.expect(read_query(unit + 1, 3, 0, REGISTERS))
-        reply = rtu_frame(unit + 1, bytes((3, 2 * REGISTERS)) + payload)
-        if rng.random() >= no_change:
-            damaged = bytearray(reply)
-            damaged[rng.randrange(REPLY_BYTES)] ^= rng.randrange(1, 256)
-            for at in range(REPLY_BYTES):
-                if rng.random() < 0.01:
-                    damaged[at] = rng.randrange(256)
-            reply = bytes(damaged)
+        matcher.expect(slot.query)
+        reply = _spoil(rng, rtu_frame(unit.number, bytes((3, 2 * REGISTERS)) + payload))
         verdict = matcher.feed(reply)
-        errors += matcher.settle().crc_errors
-        if verdict is None:
-            silent[unit] += 1
-            worst = max(worst, silent[unit])
+        damaged = matcher.damaged
+        out.crc_errors += matcher.settle().crc_errors
+        if verdict is not None:
+            now_ns += good_ns
+            out.silence_ns_max = max(out.silence_ns_max, now_ns - unit.last_reply_ns)
+            unit.took(good_ns, now_ns)
+            schedule.succeeded(slot, now_ns)
+            out.taken += 1
+            out.wrong += verdict != payload
             continue
-        taken += 1
-        silent[unit] = 0
-        wrong += verdict != payload
-    return wrong, taken, errors, worst
+        unit.malformed_run = 0 if damaged else unit.malformed_run + 1
+        now_ns += good_ns + DAMAGED_WAIT_NS if damaged else timing.worst_ns(slot.query)
+        if damaged or unit.malformed_run <= MALFORMED_RUN_MAX:
+            schedule.damaged(slot, now_ns, whole=damaged)
+        else:
+            schedule.unanswered(slot, now_ns)
+        out.given_up += unit.dead
+    return out
+
+
+def _spoil(rng: random.Random, reply: bytes) -> bytes:
+    """One byte in a hundred becomes another."""
+    damaged = bytearray(reply)
+    at = -1
+    while (at := at + 1 + int(math.log(1 - rng.random()) / math.log(0.99))) < len(reply):
+        damaged[at] ^= rng.randrange(1, 256)
+    return bytes(damaged)
 
 
 def _corrupted(figures: Figures, count: int) -> None:
-    wrong, taken, _, worst = corrupted_transactions(count, 20_260_101)
-    how = f"{count:,} transactions of {REGISTERS} registers, 1 % of all bytes changed"
-    figures.add("line_corrupted_wrong_values", wrong, "values", how, "0")
-    figures.add("line_corrupted_taken", 100 * taken / count, "% of transactions", how)
-    figures.add("line_corrupted_longest_run", worst, "replies lost in a row by a unit", how)
+    found = corrupted_transactions(count, 20_260_101)
+    how = f"{count:,} simulated transactions of {REGISTERS} registers, 1 % of all bytes changed"
+    figures.add("line_corrupted_wrong_values", found.wrong, "values", how, "0")
+    figures.add("line_corrupted_given_up", found.given_up, "units taken for dead", how, "0")
+    figures.add("line_corrupted_taken", 100 * found.taken / count, "% of transactions", how)
+    figures.add("line_corrupted_silence", found.silence_ns_max / S, "s at most", how)
 
 
 def scattered(devices: int, points: int) -> list[list[Want]]:
