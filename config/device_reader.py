@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 import yaml
 
 from config import model
+from config.heartbeat_reader import read_heartbeat
 from config.limits import POINTS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
 from config.point_reader import POINT_KEYS, Fields, read_point
 from config.problems import Path
@@ -21,7 +22,7 @@ from config.profiles import (
 )
 from config.shape import Keys, Reader
 
-_DEVICE = Keys(("link", "unit"), ("profile", "use", "points", "poll"))
+_DEVICE = Keys(("link", "unit"), ("profile", "use", "points", "poll", "heartbeat"))
 
 
 _OWN = re.compile(r"\./(?!\.)[\w.-]{1,120}\.ya?ml")
@@ -60,16 +61,19 @@ class DeviceReader:
                 return None
         elif "use" in found:
             reader.problem("use.no_profile", found["use"], (*path, "use"), "use.no_profile")
+        heart: tuple[int, ...] | None = ()
+        if "heartbeat" in found:
+            heart = read_heartbeat(reader, found["heartbeat"], (*path, "heartbeat"))
         points = self._points(found, key, path, profile, poll)
         coils = profile.coils if profile else None
-        if points is None or link is None or unit is None:
+        if points is None or link is None or unit is None or heart is None:
             return None
         if not points and coils is None and "points" not in found and "use" not in found:
             reader.problem("device.no_points", key, path, "device.no_points")
             return None
         return model.Device(
             name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
-            coils=coils, points=tuple(points),
+            coils=coils, points=tuple(points), heartbeat=heart,
         )  # fmt: skip
 
     def _profile(self, node: yaml.Node, path: Path) -> Profile | None:

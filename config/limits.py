@@ -39,7 +39,20 @@ TCP_UNACKNOWLEDGED_NS_MAX = 5 * S  # then the kernel gives a connection up
 RECONNECT_WAIT_NS_MIN = 200 * MS
 RECONNECT_WAIT_NS_MAX = 5 * S
 UNIT_BACKOFF_NS_MIN = 500 * MS
-UNIT_BACKOFF_NS_MAX = 5 * S  # a revived unit is polled again within this
+UNIT_BACKOFF_NS_MAX = 7 * S  # a revived unit is polled again within this
+PROBE_PAUSE_FACTOR = 3  # probes of dead units take at most one part in (1 + this) of a line's time
+DAMAGED_RETRY_NS = 20 * MS  # a reply with a wrong checksum is asked for again after this
+MALFORMED_RUN_MAX = 4  # replies spoiled beyond recognition, in a row, that are not yet silence
+DAMAGED_WAIT_NS = 20 * MS  # after such a reply, nothing better is waited for longer than this
+JAMS_RUN_MAX = 3  # waits for silence in vain, one after the other: the line is jammed ...
+JAM_CLEAR_NS = 10 * S  # ... until there were none for this long
+CONFIRM_NS_MAX = (
+    250 * MS
+)  # the second read that confirms an alarm comes by then, or is not waited for
+COUNTERS_EVENT_NS = 3_600 * S  # the counters of every line go to the record this often
+FREEZE_NS_MIN = 2 * S  # a heartbeat that stands still for less than this says nothing
+FREEZE_NS_MAX = 60 * S
+FREEZE_POLLS = 4  # reads of a heartbeat in the time after which it counts as frozen
 ORDER_RETRY_NS_MIN = 100 * MS  # a siren order that failed is tried again after this ...
 ORDER_RETRY_NS_MAX = 1 * S  # ... doubling up to this, for ever
 ALARM_POLLS_RUN_MAX = 3  # alarm polls in a row while another poll waits

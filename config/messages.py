@@ -106,6 +106,25 @@ TEXTS: dict[str, Pair] = {
         "a {type} takes two registers; this is the last one",
         "{type} 占两个寄存器，而这是最后一个",
     ),
+    "register.beyond": (
+        "a {type} takes {count} registers, and fewer are left",
+        "{type} 占 {count} 个寄存器，后面不够",
+    ),
+    "bits.form": ("'{value}' is no range of bits", "“{value}”不是位的范围"),
+    "bits.both": ("write either bit or bits", "bit 与 bits 只能写一个"),
+    "type.not_a_word": (
+        "kind '{kind}' reads a word of at most 32 bits; {type} is none",
+        "种类“{kind}”读取最多 32 位的字，{type} 不是",
+    ),
+    "sentinels.type": ("a {type} has no sentinels", "{type} 不支持 sentinels"),
+    "confirm.manual": (
+        "a manual call point never waits for a second reading",
+        "手动报警按钮不等待第二次读数",
+    ),
+    "heartbeat.own": (
+        "a heartbeat is a register, not a single bit",
+        "心跳应为寄存器，而不是单个位",
+    ),
     "bit.of_bit": (
         "coils and discrete inputs are single bits already",
         "线圈和离散输入本身就是单个位",
@@ -200,8 +219,13 @@ TEXTS: dict[str, Pair] = {
     ),
     "point.overlap": (
         "'{name}': registers {mine} overlap '{other}' ({theirs}, line {line}); "
-        "a {type} takes two registers",
-        "“{name}”：寄存器 {mine} 与“{other}”（{theirs}，第 {line} 行）重叠；{type} 占两个寄存器",
+        "a {type} takes {count} registers",
+        "“{name}”：寄存器 {mine} 与“{other}”（{theirs}，第 {line} 行）重叠；"
+        "{type} 占 {count} 个寄存器",
+    ),
+    "point.bits": (
+        "'{name}' and '{other}' (line {line}) share some bits of {mine}, and not all",
+        "“{name}”与“{other}”（第 {line} 行）共用 {mine} 的部分位",
     ),
     "point.same": (
         "'{name}' reads the same place as '{other}' (line {line})",
@@ -237,6 +261,14 @@ TEXTS: dict[str, Pair] = {
     "effect.twice": (
         "this cause sounds '{siren}' already (line {line})",
         "同一触发源已启动“{siren}”（第 {line} 行）",
+    ),
+    "bus.alarm_within": (
+        "an alarm on this line may take {found} to be read, with one dead unit",
+        "若有一台设备失联，该线路上的报警最长需 {found} 才能读到",
+    ),
+    "bus.siren_within": (
+        "a siren order on this line may wait {found}, with one dead unit",
+        "若有一台设备失联，该线路上的声光警报命令最长需等待 {found}",
     ),
     "bus.overload": (
         "the polls of this line take {share} of its time",
@@ -299,7 +331,10 @@ HINTS: dict[str, Pair] = {
         "write its address: a siren must not wait for a name server",
         "请写 IP 地址：警报器不能等待域名解析",
     ),
-    "port.path": ("write a path like /dev/ttyUSB0", "请写类似 /dev/ttyUSB0 的路径"),
+    "port.path": (
+        "write a path like /dev/ttyUSB0, or usb:SERIAL of the adapter",
+        "请写类似 /dev/ttyUSB0 的路径，或适配器的 usb:序列号",
+    ),
     "pair": ("write [0kPa, 1600kPa]", "请写成 [0kPa, 1600kPa] 的形式"),
     "register.form": (
         "write 'input 0' or 30001, 'holding 12' or 40013, 'coil 3', 'discrete 4'",
@@ -310,6 +345,12 @@ HINTS: dict[str, Pair] = {
         "请写明表：“input {value}”或“holding {value}”",
     ),
     "poll.alarm": ("write at most {most}", "最多写 {most}"),
+    "bits.form": ("write the lowest and the highest, like 4-7", "请写最低位与最高位，例如 4-7"),
+    "need.word": (
+        "write one of: int16, uint16, int32, uint32",
+        "可选：int16、uint16、int32、uint32",
+    ),
+    "sentinels.type": ("give range: what is outside is bad", "请用 range：范围之外即为无效"),
     "need.bit": ("say which bit of the register: bit: 0 to 15", "请写明寄存器的位：bit: 0 至 15"),
     "need.cases": (
         "say what the word means: cases: [{{bit: 0, state: fire}}]",
@@ -389,6 +430,10 @@ HINTS: dict[str, Pair] = {
         "请为它、其分区或其设备添加 state: fire 的联动",
     ),
     "zone.needed": ("name more points, or ask for fewer", "请增加点位，或减少所需数量"),
+    "bus.within": (
+        "shorten timeout, poll fewer registers, or use another line",
+        "请缩短 timeout、减少轮询的寄存器或分到另一条线路",
+    ),
     "bus.overload": (
         "poll slower, raise the baud rate, or use another line",
         "请降低轮询频率、提高波特率或分到另一条线路",

@@ -14,6 +14,7 @@ from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
 from config.evaluation import Evaluation, read_evaluation
 from config.limits import (
+    ALARM_POLL_NS_MAX,
     DEVICES_MAX,
     EFFECTS_MAX,
     LINES_MAX,
@@ -35,10 +36,11 @@ from config.words import FLAG_WORDS, LineKind
 
 _SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers", "evaluate"))
 _HEAD = Keys(("id", "name"), ("region",))
+_LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
 _LINK_KINDS = {
-    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "timeout", "turnaround")),
-    "tcp": Keys(("kind", "host"), ("port", "timeout", "turnaround")),
-    "rtu_tcp": Keys(("kind", "host", "port"), ("timeout", "turnaround")),
+    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", *_LINE_TIMES)),
+    "tcp": Keys(("kind", "host"), ("port", *_LINE_TIMES)),
+    "rtu_tcp": Keys(("kind", "host", "port"), _LINE_TIMES),
 }
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
@@ -194,8 +196,15 @@ class _SiteReader(Reader):
         turnaround = self._time(found, "turnaround", path, 0, TURNAROUND_NS_MAX, 0)
         if timeout is None or turnaround is None:
             return None
+        times: dict[str, int] = {"timeout_ns": timeout, "turnaround_ns": turnaround}
+        for key_ in ("alarm_within", "siren_within"):
+            if key_ in found:
+                limit = self.duration(found[key_], (*path, key_), MS, ALARM_POLL_NS_MAX)
+                if limit is None:
+                    return None
+                times[f"{key_}_ns"] = limit
         if kind == "rs485":
-            return self._rs485(name, found, path, timeout, turnaround)
+            return self._rs485(name, found, path, times)
         host = self.address(found["host"], (*path, "host"))
         port: int | None = 502
         if "port" in found:
@@ -203,15 +212,14 @@ class _SiteReader(Reader):
         if host is None or port is None:
             return None
         return model.TcpLink.model_validate(
-            {"name": name, "kind": LineKind(kind), "host": host, "port": port,
-             "timeout_ns": timeout, "turnaround_ns": turnaround}
+            {"name": name, "kind": LineKind(kind), "host": host, "port": port, **times}
         )  # fmt: skip
 
     def _rs485(
-        self, name: str, found: dict[str, yaml.Node], path: Path, timeout: int, turnaround: int
+        self, name: str, found: dict[str, yaml.Node], path: Path, times: dict[str, int]
     ) -> model.Rs485Link | None:
         port = self.text(found["port"], (*path, "port"), "a serial port", 256)
-        if port is not None and not port.startswith("/"):
+        if port is not None and not port.startswith(("/", "usb:", "path:")):
             self.problem("port.path", found["port"], (*path, "port"), "port.path", value=port)
             return None
         baud = self.choice(found["baud"], (*path, "baud"), _BAUDS, "a baud rate")
@@ -223,8 +231,7 @@ class _SiteReader(Reader):
             return None
         return model.Rs485Link.model_validate(
             {"name": name, "kind": LineKind.RS485, "port": port, "baud": int(baud),
-             "parity": parity, "stop_bits": stop, "timeout_ns": timeout,
-             "turnaround_ns": turnaround}
+             "parity": parity, "stop_bits": stop, **times}
         )  # fmt: skip
 
     def _time(

@@ -37,6 +37,7 @@ class Health:
     faulted: Bools  # [d] a fault record of the device stands
     line_down: Bools  # [l]
     why: dict[int, str] = field(default_factory=dict)  # device -> last failure of a poll
+    jammed: set[int] = field(default_factory=set)  # lines on which something talks without end
     sweep_due_ns: int = 0
     age: I8 = field(default_factory=lambda: np.zeros(0, np.int64))  # [n] scratch
     old: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))  # [n] scratch
@@ -72,7 +73,12 @@ def fail(health: Health, site: Site, failure: PollFailure) -> None:
 
 
 def line(health: Health, site: Site, state: LineState) -> list[Record]:
-    """A line went down or came back; its devices get their time anew when it does."""
+    """A line went down or came back; its devices get their time anew when it does.
+
+    A jam is a fault of its own beside that: the line is open, and nobody gets a word in.
+    """
+    if state.jammed is not None:
+        return _jam(health, site, state, jammed=state.jammed)
     down = not state.up
     if bool(health.line_down[state.line]) == down:
         return []
@@ -88,6 +94,19 @@ def line(health: Health, site: Site, state: LineState) -> list[Record]:
             f"line/{name}", "line", state.mono_ns, fault=down, text=text, name=name
         )
     ]
+
+
+def _jam(health: Health, site: Site, state: LineState, *, jammed: bool) -> list[Record]:
+    if jammed == (state.line in health.jammed):
+        return []
+    (health.jammed.add if jammed else health.jammed.discard)(state.line)
+    name = site.plan.lines[state.line].name
+    return [
+        records.fault_record(
+            f"line/{name}/jam", "line", state.mono_ns, fault=jammed,
+            text=f"line {name}: {state.text}", name=name,
+        )
+    ]  # fmt: skip
 
 
 def due(health: Health, now_ns: int) -> bool:

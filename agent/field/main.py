@@ -10,7 +10,6 @@ import os
 import secrets
 import signal
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from agent.lock import Held, hold
 from agent.notify import Notifier
 from config.limits import CONTROL_RETRY_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
+from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
 
 EX_CONFIG = 78
@@ -56,7 +56,8 @@ def main(argv: Sequence[str]) -> int:
         LOG.error("%s", e)
         return 1
     try:
-        asyncio.run(_run(plan, args.run, args.kernel))
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_run(plan, args.run, args.kernel))
     except (IpcError, OSError) as e:
         LOG.error("%s", e)
         return 1
@@ -108,7 +109,12 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "durable_ms": _percentiles_ms(link.durable_waits_ns),
             "telemetry_dropped": link.telemetry.dropped_readings,
             "lines": [
-                {"name": line.name, "up": m.up, "units": [asdict(u) for u in m.counters.values()]}
+                {
+                    "name": line.name,
+                    "up": m.up,
+                    "jams": m.jams,
+                    "units": [unit.told() for unit in m.counters.values()],
+                }
                 for line, m in zip(plan.lines, masters, strict=True)
             ],
         }

@@ -17,7 +17,7 @@ from config.words import LineKind
 from drivers.link.stream import Link, LinkError
 from drivers.link.tcp import TcpLink
 from drivers.modbus.frame import Matcher, MbapMatcher, Query, RtuMatcher
-from drivers.modbus.master import LineTiming
+from drivers.modbus.timing import LineTiming
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,3 +322,17 @@ def test_a_point_that_warms_up_for_ever_is_a_fault_and_leaves_its_zone() -> None
     assert world.zone(1) & FIRE, "one healthy detector is left: a single alarm counts"
     world.quiet(5)
     assert not world.flags(B) & FAULT
+
+
+def test_a_jammed_line_is_a_fault_of_its_own_said_once() -> None:
+    w = World()
+    w.quiet()
+
+    def jam(jammed: bool) -> list[tuple[str, bool]]:
+        state = LineState(0, w.ns, up=True, text="jammed", jammed=jammed)
+        return faults(w.run(lines=(state,)), "line")
+
+    name = w.plan.lines[0].name
+    assert jam(True) == [(f"line/{name}/jam", True)]
+    assert jam(True) == []
+    assert jam(False) == [(f"line/{name}/jam", False)]
