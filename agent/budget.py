@@ -32,6 +32,8 @@ def budgets(plan: Plan) -> tuple[Budget, ...]:
 
 
 def _budget(plan: Plan, index: int, line: Line) -> Budget:
+    if line.kind == LineKind.SERIAL:
+        return Budget(0.0, 0)  # a panel's own port: nothing is polled there
     on_line = [i for i, d in enumerate(plan.devices) if d.line == index]
     taken = sum(
         transaction_ns(line, _reply_bytes(p)) / p.interval_ns

@@ -11,6 +11,7 @@ import yaml
 from config import model
 from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
+from config.dialects import Dialect
 from config.limits import (
     DEVICES_MAX,
     EFFECTS_MAX,
@@ -37,6 +38,7 @@ _LINK_KINDS = {
     "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "timeout", "turnaround")),
     "tcp": Keys(("kind", "host"), ("port", "timeout", "turnaround")),
     "rtu_tcp": Keys(("kind", "host", "port"), ("timeout", "turnaround")),
+    "serial": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "data_bits")),
 }
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
@@ -53,10 +55,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SiteFile:
-    """What a site file became, with the profiles that it uses (by name)."""
+    """What a site file became, with the profiles and dialects that it uses (by name)."""
 
     site: model.Site
     profiles: dict[str, Profile] = field(default_factory=dict)
+    dialects: dict[str, Dialect] = field(default_factory=dict)
 
 
 def read_site(document: Document, problems: Problems) -> SiteFile | None:
@@ -69,9 +72,7 @@ def read_site(document: Document, problems: Problems) -> SiteFile | None:
         return None
     found = found or {k.value: v for k, v in document.root.value if k.value in _SITE.all}
     head = reader.head(found["site"]) if "site" in found else None
-    links: tuple[model.TcpLink | model.Rs485Link, ...] = reader.named(
-        found, "links", LINES_MAX, reader.link
-    )
+    links: tuple[model.Link, ...] = reader.named(found, "links", LINES_MAX, reader.link)
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
@@ -83,7 +84,7 @@ def read_site(document: Document, problems: Problems) -> SiteFile | None:
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers,
     )  # fmt: skip
-    return SiteFile(site, reader.device_reader.profiles)
+    return SiteFile(site, reader.device_reader.profiles, reader.device_reader.dialects)
 
 
 class _SiteReader(Reader):
@@ -141,9 +142,7 @@ class _SiteReader(Reader):
 
     # --- links ------------------------------------------------------------------------------
 
-    def link(
-        self, name: str, key: yaml.Node, node: yaml.Node, path: Path
-    ) -> model.TcpLink | model.Rs485Link | None:
+    def link(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Link | None:
         entries = self.entries(node, path)
         if entries is None:
             return None
@@ -162,8 +161,8 @@ class _SiteReader(Reader):
         turnaround = self._time(found, "turnaround", path, 0, TURNAROUND_NS_MAX, 0)
         if timeout is None or turnaround is None:
             return None
-        if kind == "rs485":
-            return self._rs485(name, found, path, timeout, turnaround)
+        if kind in ("rs485", "serial"):
+            return self._serial(name, LineKind(kind), found, path, timeout, turnaround)
         host = self.address(found["host"], (*path, "host"))
         port: int | None = 502
         if "port" in found:
@@ -175,9 +174,10 @@ class _SiteReader(Reader):
              "timeout_ns": timeout, "turnaround_ns": turnaround}
         )  # fmt: skip
 
-    def _rs485(
-        self, name: str, found: dict[str, yaml.Node], path: Path, timeout: int, turnaround: int
-    ) -> model.Rs485Link | None:
+    def _serial(
+        self, name: str, kind: LineKind, found: dict[str, yaml.Node], path: Path, timeout: int,
+        turnaround: int,
+    ) -> model.Rs485Link | model.SerialLink | None:  # fmt: skip
         port = self.text(found["port"], (*path, "port"), "a serial port", 256)
         if port is not None and not port.startswith("/"):
             self.problem("port.path", found["port"], (*path, "port"), "port.path", value=port)
@@ -187,13 +187,18 @@ class _SiteReader(Reader):
         stop: int | None = 1
         if "stop_bits" in found:
             stop = self.integer(found["stop_bits"], (*path, "stop_bits"), 1, 2)
-        if port is None or baud is None or parity is None or stop is None:
+        data: int | None = 8
+        if "data_bits" in found:
+            data = self.integer(found["data_bits"], (*path, "data_bits"), 7, 8)
+        if port is None or baud is None or parity is None or stop is None or data is None:
             return None
+        fields = {"name": name, "kind": kind, "port": port, "baud": int(baud), "parity": parity,
+                  "stop_bits": stop}  # fmt: skip
+        if kind is LineKind.SERIAL:
+            return model.SerialLink.model_validate({**fields, "data_bits": data})
         return model.Rs485Link.model_validate(
-            {"name": name, "kind": LineKind.RS485, "port": port, "baud": int(baud),
-             "parity": parity, "stop_bits": stop, "timeout_ns": timeout,
-             "turnaround_ns": turnaround}
-        )  # fmt: skip
+            {**fields, "timeout_ns": timeout, "turnaround_ns": turnaround}
+        )
 
     def _time(
         self, found: dict[str, yaml.Node], key: str, path: Path, low: int, high: int, default: int

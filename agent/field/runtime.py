@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -27,8 +27,8 @@ from config.limits import (
     NOTICES_MAX,
 )
 from config.plan import Plan
-from drivers.modbus.schedule import Unit
-from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
+from config.words import Flag
+from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
 
 LOG = logging.getLogger("embergate.field")
 
@@ -40,12 +40,21 @@ class Clock(Protocol):
         """The time, read once."""
 
 
+class Asked(Protocol):
+    """What is counted of a unit."""
+
+    requests: int
+
+
 class Master(Protocol):
-    """What the runtime needs of a bus master."""
+    """What the runtime needs of a bus master or a panel's client."""
 
     last_attempt_ns: int
     up: bool
-    counters: dict[int, Unit]
+
+    @property
+    def counters(self) -> Mapping[int, Asked]:
+        """By unit number; empty where no unit is asked."""
 
     def order(self, output: int, on: bool) -> None:
         """Pre-empt the line's polls for this output."""
@@ -65,6 +74,7 @@ class Runtime:
         self._failures: list[PollFailure] = []
         self._read_backs: list[ReadBack] = []
         self._lines: list[LineState] = []
+        self._panel_events: list[PanelEvent] = []
         self._notices: dict[str, Notice] = {}
         self._commands: list[Command] = []
         self._recalled: bytes | None = None
@@ -106,6 +116,13 @@ class Runtime:
         self._lines.append(line)
         self._bound(self._lines)
 
+    def panel(self, event: PanelEvent) -> None:
+        """A panel told an event: a fire is decided at once, in its order with what came before."""
+        self._panel_events.append(event)
+        if event.flags & Flag.FIRE and not event.clears:
+            self.run_cycle()
+        self._bound(self._panel_events)
+
     # --- the record's voice -----------------------------------------------------------------
 
     def recalled(self, alarm_state: bytes) -> None:
@@ -135,6 +152,7 @@ class Runtime:
         inputs = Inputs(
             blocks=tuple(self._blocks),
             failures=tuple(self._failures),
+            panel_events=tuple(self._panel_events),
             commands=tuple(self._commands),
             read_backs=tuple(self._read_backs),
             lines=tuple(self._lines),
@@ -142,6 +160,7 @@ class Runtime:
             recalled=self._recalled,
         )
         first = not self.first_cycle_ns and bool(self._blocks)
+        self._panel_events.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
             queue.clear()
         self._notices.clear()
