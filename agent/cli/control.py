@@ -79,6 +79,9 @@ def _print_status(console: Console, field: Message, record: Message | None) -> N
     for title, rows in (("zones", state["zones"]), ("outputs", state["outputs"])):
         if rows:
             console.print(_table(title, rows))
+    panels = [_panel_row(panel) for panel in state.get("panels", [])]
+    if panels:
+        console.print(_table("panels on ports of their own", panels))
     active = state.get("active", [])
     if active:
         console.print(_table("points in alarm or fault", active))
@@ -95,6 +98,17 @@ def _print_status(console: Console, field: Message, record: Message | None) -> N
         console.print("[bold]the record process does not answer[/bold]; events wait in memory")
     else:
         console.print_json(json.dumps(_plain(record), ensure_ascii=False))
+
+
+def _panel_row(panel: Message) -> Message:
+    told = [f"{row['address'] or '-'}: {'+'.join(row['flags'])}" for row in panel["standing"]]
+    return {
+        "panel": panel["name"],
+        "dialect": panel["dialect"],
+        "link": "LOST" if panel["lost"] else "up",
+        "watched": "supervised" if panel["supervised"] else "UNSUPERVISED: prints events only",
+        "told": told,
+    }
 
 
 def _table(title: str, rows: list[dict[str, Any]]) -> Table:

@@ -116,12 +116,13 @@ class Runtime:
         self._lines.append(line)
         self._bound(self._lines)
 
-    def panel(self, event: PanelEvent) -> None:
-        """A panel told an event: a fire is decided at once, in its order with what came before."""
-        self._panel_events.append(event)
-        if event.flags & Flag.FIRE and not event.clears:
+    def panel(self, events: Sequence[PanelEvent]) -> None:
+        """A panel told events: a fire is decided at once, in its order with what came before."""
+        for event in events:
+            self._panel_events.append(event)
+            self._bound(self._panel_events)
+        if any(e.flags & Flag.FIRE and not e.clears for e in self._panel_events):
             self.run_cycle()
-        self._bound(self._panel_events)
 
     # --- the record's voice -----------------------------------------------------------------
 

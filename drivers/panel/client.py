@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
 from config.limits import (
@@ -39,8 +39,8 @@ _PRINT_AGAIN = (
 class Sink(Protocol):
     """Where a client delivers. Called by the event loop; must not block."""
 
-    def panel(self, event: PanelEvent) -> None:
-        """The panel told an event."""
+    def panel(self, events: Sequence[PanelEvent]) -> None:
+        """The panel told events; those that came together, in their order."""
 
     def line(self, state: LineState) -> None:
         """The panel was lost or is heard again."""
@@ -162,9 +162,12 @@ class PanelClient:
     def _do(self, heard: Heard, now_ns: int) -> None:
         if heard.replies:
             self._link.write(b"".join(heard.replies[-1:]))  # the panel waits for one, the latest
+        events: list[PanelEvent] = []
         for said in heard.said:
-            self._sink.panel(self._event(said, now_ns))
-            self._compare_clocks(said, now_ns)
+            events.append(self._event(said, now_ns))
+            events += self._clock_news(said, now_ns)
+        if events:
+            self._sink.panel(events)
 
     def _event(self, said: Said, now_ns: int) -> PanelEvent:
         return PanelEvent(
@@ -178,27 +181,25 @@ class PanelClient:
             panel_time=said.time.text if said.time is not None else "",
         )
 
-    def _compare_clocks(self, said: Said, now_ns: int) -> None:
+    def _clock_news(self, said: Said, now_ns: int) -> list[PanelEvent]:
+        """An event when the panel's clock went wrong, or is right again."""
         local_s = self._local_s()
         if said.time is None or local_s is None:
-            return
+            return []
         skew_s = said.time.skew_s(local_s)
         skewed = abs(skew_s) > PANEL_SKEW_S
         if skewed == self._skewed:
-            return
+            return []
         self._skewed = skewed
-        way = "ahead of" if skew_s > 0 else "behind"
-        text = (
-            f"the panel's clock is {abs(skew_s)} s {way} ours"
-            if skewed
-            else "the panel's clock is right"
-        )
-        self._sink.panel(
-            PanelEvent(
-                self.panel.device, now_ns, 0, "clock", text, kind=PanelKind.CLOCK,
-                panel_time=said.time.text, skew_s=skew_s if skewed else 0,
-            )
+        text = "the panel's clock is right"
+        if skewed:
+            way = "ahead of" if skew_s > 0 else "behind"
+            text = f"the panel's clock is {abs(skew_s)} s {way} ours"
+        told = PanelEvent(
+            self.panel.device, now_ns, 0, "clock", text, kind=PanelKind.CLOCK,
+            panel_time=said.time.text, skew_s=skew_s if skewed else 0,
         )  # fmt: skip
+        return [told]
 
     def _heard_again(self) -> None:
         lost = self._told is False
@@ -207,7 +208,7 @@ class PanelClient:
             note = PanelEvent(
                 self.panel.device, self._mono_ns(), 0, "", _PRINT_AGAIN, kind=PanelKind.NOTE
             )
-            self._sink.panel(note)
+            self._sink.panel([note])
 
     def _tell(self, *, up: bool, text: str = "") -> None:
         self.up = up

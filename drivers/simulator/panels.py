@@ -12,13 +12,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
-from config.limits import MS, SIMULATOR_SETS_PENDING_MAX, S
+from config.limits import MS, SIMULATOR_SETS_PENDING_MAX
 from config.plan import Panel
 from config.words import PanelProtocol
 from drivers.simulator.fields import SimulatorError
 
-_POLL_NS = 1 * S
-_WAIT_NS = 1_500 * MS  # for an answer
+_POLL_NS = 500 * MS
+_WAIT_NS = 600 * MS  # for an answer
 _TRIES = 3
 _NFS_WIDTH = 24
 
@@ -163,7 +163,7 @@ def _harmed(data: bytes, harm: Harm, at: int) -> bytes:
 
 
 class EspaPanel:
-    """A control station: polls the gateway every second, and itself when it has a message."""
+    """A control station: polls the gateway, and itself when it has a message."""
 
     def __init__(self, station: str, encoding: str) -> None:
         self._station = station.encode()
@@ -232,7 +232,7 @@ class EspaPanel:
 
 
 class Id3000Panel:
-    """Panel 02: a status line every second, events until they are acknowledged."""
+    """Panel 02: status lines, and events until they are acknowledged."""
 
     def __init__(self, *, half_duplex: bool) -> None:
         self._half_duplex = half_duplex

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -141,8 +142,8 @@ class Heard:
         self.events: list[PanelEvent] = []
         self.lines: list[LineState] = []
 
-    def panel(self, event: PanelEvent) -> None:
-        self.events.append(event)
+    def panel(self, events: Sequence[PanelEvent]) -> None:
+        self.events += events
 
     def line(self, state: LineState) -> None:
         self.lines.append(state)
