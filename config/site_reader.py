@@ -12,6 +12,7 @@ from config import model
 from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
+from config.evaluation import Evaluation, read_evaluation
 from config.limits import (
     DEVICES_MAX,
     EFFECTS_MAX,
@@ -32,7 +33,7 @@ from config.profiles import Profile
 from config.shape import Keys, Reader
 from config.words import FLAG_WORDS, LineKind
 
-_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers"))
+_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers", "evaluate"))
 _HEAD = Keys(("id", "name"), ("region",))
 _LINK_KINDS = {
     "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "timeout", "turnaround")),
@@ -59,7 +60,29 @@ class SiteFile:
 
     site: model.Site
     profiles: dict[str, Profile] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)
     dialects: dict[str, Dialect] = field(default_factory=dict)
+
+
+_FOR_RECORDINGS = Keys(("site", "evaluate"))
+
+
+def read_for_recordings(document: Document, problems: Problems) -> SiteFile | None:
+    """A file that describes recordings alone: `site` and `evaluate`, no links and no devices."""
+    assert document.root is not None
+    reader = _SiteReader(document, problems)
+    found = reader.fields(document.root, (), _FOR_RECORDINGS)
+    if found is None:
+        return None
+    head = reader.head(found["site"])
+    evaluation = read_evaluation(reader, found["evaluate"], (), reader.zone)
+    if head is None or evaluation is None:
+        return None
+    site = model.Site(
+        id=head[0], name=head[1], region=head[2], links=(), devices=(), zones=(), sirens=(),
+        effects=(), couriers=(),
+    )  # fmt: skip
+    return SiteFile(site, {}, evaluation)
 
 
 def read_site(document: Document, problems: Problems) -> SiteFile | None:
@@ -78,13 +101,18 @@ def read_site(document: Document, problems: Problems) -> SiteFile | None:
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
     effects = reader.effects(found)
     couriers = reader.named(found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a))
-    if head is None or len(problems) + problems.left_off > before:
+    evaluation: Evaluation | None = Evaluation()
+    if "evaluate" in found:
+        own = [f"{d.name}.{p.name}" for d in devices for p in d.points]
+        evaluation = read_evaluation(reader, found["evaluate"], own, reader.zone)
+    if head is None or evaluation is None or len(problems) + problems.left_off > before:
         return None
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers,
     )  # fmt: skip
-    return SiteFile(site, reader.device_reader.profiles, reader.device_reader.dialects)
+    devices_read = reader.device_reader
+    return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
 
 
 class _SiteReader(Reader):

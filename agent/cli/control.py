@@ -12,13 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.cli.run import default_run_dir
 from agent.ipc import Client, IpcError, Message, Refused
 
 RunDir = Annotated[
-    Path, typer.Option("--run", envvar="EMBERGATE_RUN", help="directory of the sockets")
+    Path | None,
+    typer.Option("--run", help="directory of the sockets; default: the trial's here, else /run"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="machine-readable output")]
-RUN_DIR = Path("/run/embergate")
 
 
 def register(app: typer.Typer) -> None:
@@ -57,11 +58,12 @@ def ask(run_dir: Path, socket: str, verb: str, **args: Any) -> Message:
         raise typer.Exit(1) from e
 
 
-def status(run: RunDir = RUN_DIR, as_json: AsJson = False) -> None:
+def status(run: RunDir = None, as_json: AsJson = False) -> None:
     """The big state, what is in alarm, lines, outputs, and what the record and couriers say."""
-    field = ask(run, "field.sock", "status")
+    run_dir = run or default_run_dir()
+    field = ask(run_dir, "field.sock", "status")
     try:
-        record: Message | None = asyncio.run(request(run, "record.sock", "status"))
+        record: Message | None = asyncio.run(request(run_dir, "record.sock", "status"))
     except (IpcError, Refused, TimeoutError):
         record = None
     if as_json:
@@ -73,31 +75,48 @@ def status(run: RunDir = RUN_DIR, as_json: AsJson = False) -> None:
 def _print_status(console: Console, field: Message, record: Message | None) -> None:
     state, gateway = field["status"], field["gateway"]
     flags = ", ".join(state["flags"]) or "normal"
-    console.print(f"[bold]{state['site']}[/bold]: [bold]{flags.upper()}[/bold]")
-    if state.get("first_alarm"):
-        console.print(f"first alarm: {state['first_alarm']}")
-    for title, rows in (("zones", state["zones"]), ("outputs", state["outputs"])):
-        if rows:
-            console.print(_table(title, rows))
-    panels = [_panel_row(panel) for panel in state.get("panels", [])]
-    if panels:
-        console.print(_table("panels on ports of their own", panels))
-    active = state.get("active", [])
-    if active:
-        console.print(_table("points in alarm or fault", active))
+    console.print(f"[bold]{state['name'] or state['site']}[/bold]: [bold]{flags.upper()}[/bold]")
+    if state["first_alarm"]:
+        console.print(f"first alarm: {state['first_alarm']['name']}; {state['alarms']} alarms")
+    for fault in state["faults"]:
+        console.print(f"fault: {fault['source']}: {fault['text']}")
+    if state["zones"]:
+        console.print(_table("zones", state["zones"]))
+    if state["outputs"]:
+        console.print(_table("outputs", [_output(o) for o in state["outputs"]]))
+    if state["panels"]:
+        rows = [_panel_row(panel) for panel in state["panels"]]
+        console.print(_table("panels on ports of their own", rows))
+    if state["active"]:
+        console.print(_table("points in alarm or fault", state["active"]))
     lines = [
         {"line": line["name"], "up": "yes" if line["up"] else "NO", "units": len(line["units"])}
         for line in gateway["lines"]
     ]
     console.print(_table("lines", lines))
     console.print(
-        f"kernel {gateway['kernel']}, {gateway['cycles']} cycles, "
+        f"{state['points']} points, kernel {gateway['kernel']}, {gateway['cycles']} cycles, "
         f"{gateway['events_waiting']} events not yet durable"
     )
     if record is None:
         console.print("[bold]the record process does not answer[/bold]; events wait in memory")
-    else:
-        console.print_json(json.dumps(_plain(record), ensure_ascii=False))
+        return
+    for source, text in record["faults"].items():
+        console.print(f"record: {source}: {text}")
+    if record["couriers"]:
+        console.print(_table("couriers", record["couriers"]))
+
+
+def _output(output: Message) -> Message:
+    said = {None: "never ordered", True: "on", False: "off"}
+    read = {None: "not read", True: "on", False: "off"}
+    return {
+        "output": output["name"],
+        "ordered": said[output["on"]],
+        "reads": read[output["read_back"]],
+        "pattern": output["pattern"],
+        "fault": "YES" if output["fault"] else "",
+    }
 
 
 def _panel_row(panel: Message) -> Message:
@@ -122,11 +141,9 @@ def _table(title: str, rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def points(
-    run: RunDir = RUN_DIR, first: int = 0, count: int = 100, as_json: AsJson = False
-) -> None:
+def points(run: RunDir = None, first: int = 0, count: int = 100, as_json: AsJson = False) -> None:
     """Points with their values, qualities and states."""
-    reply = ask(run, "field.sock", "points", first=first, count=count)
+    reply = ask(run or default_run_dir(), "field.sock", "points", first=first, count=count)
     if as_json:
         typer.echo(json.dumps(_plain(reply), ensure_ascii=False))
     elif reply["points"]:
@@ -134,8 +151,8 @@ def points(
 
 
 def _order(verb: str) -> Any:
-    def order(run: RunDir = RUN_DIR, as_json: AsJson = False) -> None:
-        reply = ask(run, "field.sock", verb)
+    def order(run: RunDir = None, as_json: AsJson = False) -> None:
+        reply = ask(run or default_run_dir(), "field.sock", verb)
         flags = reply["status"]["flags"]
         if as_json:
             typer.echo(json.dumps(_plain(reply), ensure_ascii=False))

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from agent.cli.run import Supervisor, start_gateway
-from config.limits import DEMO_TEND_NS, S, SUPERVISE_STOP_NS
+from agent.cli.run import free_ports
+from agent.cli.supervisor import Supervisor, start_gateway
+from config.limits import DEMO_TEND_NS, SUPERVISE_STOP_NS, S
 
 EMBERGATE = (sys.executable, "-m", "agent.cli.main")
 KEYS = (sys.executable, "-m", "firmware_tools.main")
@@ -26,14 +27,6 @@ SITE = Path(__file__).parents[2] / "config" / "examples" / "demo.yaml"
 
 class DemoFailed(Exception):  # noqa: N818 -- the story's own word
     """Something that the demo shows did not happen."""
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-    return port
 
 
 class World:
@@ -51,7 +44,7 @@ class World:
         self._ready = False
         self._stop = threading.Event()
         self._tender: threading.Thread | None = None
-        self.broker_port = free_port()
+        self.broker_port, self._panel_port = free_ports(2)
         self.supervisor = Supervisor(lambda _: None, output=self._log)
         self._quiet = quiet
 
@@ -62,7 +55,7 @@ class World:
         self.run_dir.mkdir(mode=0o700)
         text = SITE.read_text()
         for old, new in (
-            ("port: 15020", f"port: {free_port()}"),
+            ("port: 15020", f"port: {self._panel_port}"),
             ("port: /tmp/embergate-demo-riser", f"port: {self.home / 'riser'}"),
             ("127.0.0.1:18830", f"127.0.0.1:{self.broker_port}"),
         ):

@@ -88,6 +88,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "kernel": kernel.path,
             "safe_mode": safe,
             "cycles": runtime.cycles,
+            "first_cycle_mono_ns": runtime.first_cycle_ns,
             "lateness_ms_max": round(runtime.lateness_ns_max / 1e6, 1),
             "record_connected": link.connected,
             "events_said": link.events.said,

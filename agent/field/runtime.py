@@ -230,7 +230,7 @@ class Runtime:
             self.latest_lateness_ns = max(0, now_ns - due_ns)
             self.lateness_ns_max = max(self.lateness_ns_max, self.latest_lateness_ns)
             if self.first_cycle_ns and not told:
-                notifier.status(f"first cycle with readings at {self.first_cycle_ns} ns")
+                notifier.status("deciding on first readings")
                 told = True
             if not ready and all(map(_scanned, self._masters)):
                 notifier.ready(status_text())

@@ -28,21 +28,23 @@ def next_epoch(
     for opening in (events, telemetry):
         for survey in (opening.survey, opening.salvaged):
             known |= {e.ordinal: e for e in survey.epochs}
+    # Files that can be read and know of no epoch, when one was opened: not the files of before.
+    replaced = hint is not None and not known and not events.error
     if hint is not None:
         known.setdefault(hint.ordinal, hint)
     before = known[max(known)] if known else None
     losses: list[Loss] = []
     if before is not None:
-        if events.damage:
+        if events.damage or replaced:
             losses.append(_gone(Lane.EPOCH, before, before.ordinal))
             losses += [_gone(lane, before, UINT_MAX) for lane in _EVENT_LANES]
         else:
             losses += _never_stored(events, known)
-        if telemetry.damage:
+        if telemetry.damage or replaced:
             losses += [_gone(lane, before, UINT_MAX) for lane in _TELEMETRY_LANES]
     heads = {**events.survey.heads, **telemetry.survey.heads}
     heads.pop(Lane.EPOCH, None)
-    damaged = bool(events.damage or telemetry.damage)
+    damaged = bool(events.damage or telemetry.damage) or replaced
     reason = "damage" if damaged else "first" if before is None else "start"
     return before, EpochData(reason, heads, tuple(losses), software)
 

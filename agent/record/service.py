@@ -32,6 +32,7 @@ from agent.uplink.batch import Loss, LossReason
 from agent.uplink.cose import Signer, Trust
 from config.limits import (
     ALARM_STATE_BYTES_MAX,
+    COURIER_ABSENT_NS,
     COURIER_STATE_TEXT_MAX,
     EVICT_LOOK_NS,
     PLACES_WRITE_NS,
@@ -89,7 +90,8 @@ class Service:
         self._durable: dict[Db, tuple[bytes, int]] = dict.fromkeys(Db, (b"", 0))
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[str, int] = {}
-        self._refusals_ns = self._places_ns = self._evict_ns = settings.clock.mono_ns()
+        self._started_ns = settings.clock.mono_ns()
+        self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
         self._cutting: dict[Number, tuple[Db, list[Cut]]] = {}
 
     # --- start and end --------------------------------------------------------------------------
@@ -103,13 +105,14 @@ class Service:
                 self._alarm_state = await self._alarm_worker.ask(lambda files: files.read())
         events, telemetry = openings[Db.EVENTS], openings[Db.TELEMETRY]
         hint_path = s.run_dir / "record.epoch"
-        before, what = next_epoch(events, telemetry, read_hint(hint_path), SOFTWARE)
+        owner = s.signer.kid + s.site.gateway.encode()
+        before, what = next_epoch(events, telemetry, read_hint(hint_path, owner), SOFTWARE)
         sealer = Sealer(
             s.signer, s.site.gateway, self._clock.boot_id, s.chance(8), before, what, now
         )
         self._place = sealer.place
         with contextlib.suppress(OSError):  # tmpfs; only a start without a disk misses it
-            write_hint(hint_path, sealer.place)
+            write_hint(hint_path, owner, sealer.place)
         epochs: dict[int, EpochPlace] = {}
         for opening in (events, telemetry):
             epochs |= {e.ordinal: e for x in (opening.survey, opening.salvaged) for e in x.epochs}
@@ -144,6 +147,12 @@ class Service:
         now = self._clock.now()
         self._intake.tick(now)
         self.journal.tick()
+        if self._intake.malformed:
+            text = f"{self._intake.malformed} records or blocks of the field cannot be sealed"
+            self._fault("record.malformed", text)
+        for courier in self._couriers.values():
+            if not courier.follows and now.mono_ns - self._started_ns > COURIER_ABSENT_NS:
+                self._courier_fault(courier, "the courier process is not there")
         if self._intake.refusing and self.journal.ring.room(Lane.EVENT):
             for connection in list(self._fields):
                 connection.close()  # it comes again and submits what had to wait
@@ -296,7 +305,7 @@ class Service:
         courier.leave(connection)
         if not courier.follows:
             courier.connected = False
-            self._courier_fault(courier, "the courier process is gone")
+            self._courier_fault(courier, "the courier process is not there")
 
     async def _ack(self, connection: Connection, message: Message) -> Message:
         courier = self._courier_of(connection)

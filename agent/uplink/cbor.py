@@ -1,15 +1,16 @@
 """Strict deterministic CBOR (RFC 8949, 4.2.1), the subset the contract uses.
 
-Encoding is cbor2's canonical form. Decoding is our own single pass, because a signature covers
-bytes and a second encoding of the same value would be a second batch: it takes the shortest
-head, sorted unique keys, definite lengths, and no tags. Whatever it returns encodes to the same
-bytes again.
+A signature covers bytes, and a second encoding of the same value would be a second batch. So there
+is one: the shortest head, the shortest float, sorted unique keys, definite lengths, and no tags.
+cbor2 encodes long columns only: its canonical floats are not the shortest above 32,767. Decoding is
+a single pass, and what it returns encodes to the same bytes.
 """
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import cbor2
@@ -19,12 +20,82 @@ from config.limits import CBOR_DEPTH_MAX, CBOR_ITEMS_MAX
 
 _SIGN1_TAG = 0xD2  # RFC 9052: tag 18, one byte
 _MESSAGE_ITEMS = 8
+_LONG = 64  # items; below that the call costs more than it saves
+_INT_MIN, _INT_MAX = -(2**64), 2**64 - 1
 _SIMPLE = {20: False, 21: True, 22: None}
 
 
 def encode(value: Any) -> bytes:
-    """Deterministic CBOR. Keys of one map must be of one type (all integers or all text)."""
-    return cbor2.dumps(value, canonical=True)
+    """Deterministic CBOR of None, bool, int, float, str, bytes, and lists and maps of them.
+
+    Raises TypeError for anything else, ValueError for a number that needs more than 64 bits.
+    """
+    out = bytearray()
+    _put(out, value)
+    return bytes(out)
+
+
+def _put(out: bytearray, value: Any) -> None:
+    if isinstance(value, str):
+        text = str(value).encode()
+        out += _head(0x60, len(text))
+        out += text
+    elif isinstance(value, bytes):
+        out += _head(0x40, len(value))
+        out += value
+    elif value is None or isinstance(value, bool):
+        out.append(0xF6 if value is None else 0xF4 + value)
+    elif isinstance(value, int):
+        if not _INT_MIN <= value <= _INT_MAX:
+            raise ValueError(f"{value} needs more than 64 bits")
+        out += _head(0x00, value) if value >= 0 else _head(0x20, -1 - value)
+    elif isinstance(value, float):
+        out += _float(float(value))
+    elif isinstance(value, list | tuple):
+        if len(value) > _LONG and all(map(_is_plain, value)):
+            out += cbor2.dumps(list(value))  # a column of the table, in C
+            return
+        out += _head(0x80, len(value))
+        for item in value:
+            _put(out, item)
+    elif isinstance(value, dict):
+        out += _head(0xA0, len(value))
+        pairs = ((encode(key), item) for key, item in _distinct(value))
+        for key, item in sorted(pairs, key=lambda pair: pair[0]):
+            out += key
+            _put(out, item)
+    else:
+        raise TypeError(f"{type(value).__name__} has no place in a message")
+
+
+def _is_plain(item: Any) -> bool:
+    return type(item) is str or (type(item) is int and _INT_MIN <= item <= _INT_MAX)
+
+
+def _distinct(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
+    for key in value:
+        if isinstance(key, bool) or not isinstance(key, int | str):
+            raise TypeError(f"a key is a number or text, not {type(key).__name__}")
+    return value.items()
+
+
+def _head(major: int, count: int) -> bytes:
+    """Major type and number in the shortest form (RFC 8949, 3)."""
+    if count < 24:
+        return bytes((major | count,))
+    for info, size in ((24, 1), (25, 2), (26, 4)):
+        if count < 1 << (8 * size):
+            return bytes((major | info,)) + count.to_bytes(size, "big")
+    return bytes((major | 27,)) + count.to_bytes(8, "big")
+
+
+def _float(value: float) -> bytes:
+    if math.isnan(value):
+        return b"\xf9\x7e\x00"
+    for lead, form in ((0xF9, ">e"), (0xFA, ">f")):
+        if _fits(form, value):
+            return bytes([lead]) + struct.pack(form, value)
+    return b"\xfb" + struct.pack(">d", value)
 
 
 def decode(data: bytes, *, items_max: int = CBOR_ITEMS_MAX) -> Any:

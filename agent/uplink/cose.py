@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cbor2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
@@ -41,7 +40,7 @@ def _protected(content_type: str, kid: bytes) -> bytes:
 
 
 def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
-    return cbor2.dumps(["Signature1", protected, b"", payload])
+    return cbor.encode(["Signature1", protected, b"", payload])
 
 
 class Signer:
@@ -59,7 +58,7 @@ class Signer:
         """COSE_Sign1, tagged, as bytes. Equal input gives equal bytes (RFC 8032)."""
         protected = _protected(content_type, self.kid)
         signature = self._private.sign(_to_be_signed(protected, payload))
-        return bytes([_SIGN1_TAG]) + cbor2.dumps([protected, {}, payload, signature])
+        return bytes([_SIGN1_TAG]) + cbor.encode([protected, {}, payload, signature])
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ class RtuLine:
         self._on_read_back = on_read_back
         self._mono_ns = mono_ns
         self._pace = pace
-        self._inbox = Inbox(responder)
+        self.inbox = Inbox(responder)
         self._terminal: Terminal | None = None
         self._writer: PacedWriter | None = None
         self._timers: set[asyncio.TimerHandle] = set()
@@ -231,7 +231,7 @@ class RtuLine:
             return
         now_ns = self._mono_ns()
         self._terminal.release()
-        requests = self._inbox.feed(data, now_ns)
+        requests = self.inbox.feed(data, now_ns)
         if isinstance(requests, Garbage):
             return
         for request in requests:
@@ -239,7 +239,7 @@ class RtuLine:
                 self._respond(request, now_ns)
                 continue
             # The client's bytes came at once; on the wire the last one passes only then.
-            received_ns = self._pace.received_ns(self._inbox.begun_ns, request.used)
+            received_ns = self._pace.received_ns(self.inbox.begun_ns, request.used)
             self._at(received_ns, partial(self._respond, request, received_ns))
 
     def _respond(self, request: Request, received_ns: int) -> None:

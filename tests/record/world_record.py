@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -23,7 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from typer.testing import CliRunner
 
+from agent.cli.verify import register
 from agent.clock import boot_id
 from agent.core.types import ClockState, Now
 from agent.ipc import Client, IpcError, Server, system_policy
@@ -232,8 +235,10 @@ class CourierEnd:
             self.batches[key] = message["bytes"]
             self.order.append(opened)
         if self.acknowledge and self.client is not None:
-            for epoch, lane in {(b.batch.epoch, b.batch.lane) for b in self.order[-40:]}:
-                self.ack(epoch, lane)
+            opens = batch.lane == "epoch"  # what came before its epoch can be acknowledged now
+            for lane in {b.batch.lane for b in self.order if b.batch.epoch == batch.epoch}:
+                if opens or lane == batch.lane:
+                    self.ack(batch.epoch, lane)
         self.changed.set()
 
     def ack(self, epoch: bytes, lane: str) -> None:
@@ -327,10 +332,30 @@ def block_at(clock: FakeClock, seq: int, poll: int = 0, value: float = 20.0) -> 
 
 
 def verify(path: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    """`embergate verify PATH --json`: (exit status, what it says)."""
-    done = subprocess.run(
-        [sys.executable, "-m", "agent.cli.main", "verify", str(path), "--json", *options],
-        cwd=ROOT, capture_output=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode in (0, 1), done.stderr.decode()
-    return done.returncode, json.loads(done.stdout)
+    """`embergate verify PATH --json`, in this process: (exit status, what it says)."""
+    app = typer.Typer()
+    register(app)
+    done = CliRunner().invoke(app, [str(path), "--json", *options])
+    assert done.exit_code in (0, 1), done.output
+    return done.exit_code, json.loads(done.stdout)
+
+
+def run(test: Callable[[], Any], wait_s: float = 80) -> None:
+    """A coroutine function, within a time."""
+    asyncio.run(asyncio.wait_for(test(), wait_s))
+
+
+async def both(loop: InLoop, **courier: Any) -> tuple[FieldEnd, CourierEnd]:
+    field, end = FieldEnd(), CourierEnd(**courier)
+    await field.join(loop.world)
+    await end.join(loop.world)
+    return field, end
+
+
+def lanes(end: CourierEnd) -> list[tuple[str, int]]:
+    return [(o.batch.lane, o.batch.seq) for o in end.order]
+
+
+async def call(field: FieldEnd, verb: str, **args: Any) -> dict[str, Any]:
+    assert field.client is not None
+    return await field.client.call(verb, **args)

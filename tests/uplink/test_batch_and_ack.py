@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import uplink_makers as b
 import cbor2
 import cwt
 import pytest
+import uplink_makers as b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -119,3 +119,35 @@ def test_messages_in_a_row_are_split_where_they_end() -> None:
     for bad in (one[:-1], b"\x80", b""):
         with pytest.raises(UplinkError):
             cbor.split_first(bad, 0)
+
+
+@given(st.floats(allow_nan=False) | st.floats(width=16, allow_nan=False) | st.floats(width=32))
+def test_every_float_has_its_shortest_form(value: float) -> None:
+    encoded = cbor.encode(value)
+    back = cbor.decode(encoded)
+    assert back == value or math.isnan(value)
+    assert math.copysign(1, back) == math.copysign(1, value) or math.isnan(value)
+    assert cbor2.loads(encoded) == value or math.isnan(value)
+
+
+def test_a_half_float_above_32767_is_a_half_float() -> None:
+    assert cbor.encode(40_000.0).hex() == "f978e2"
+    assert cbor.decode(bytes.fromhex("f978e2")) == 40_000.0
+
+
+@pytest.mark.parametrize("value", [{1, 2}, object(), {None: 1}, {True: 1}, {b"x": 1}, 1j])
+def test_what_has_no_place_in_a_message_is_a_type_error(value: object) -> None:
+    with pytest.raises(TypeError):
+        cbor.encode([value])
+
+
+@pytest.mark.parametrize("value", [2**64, -(2**64) - 1])
+def test_a_number_of_more_than_64_bits_is_a_value_error(value: int) -> None:
+    for wrapped in (value, [value, 1], {"a": value}):
+        with pytest.raises(ValueError, match="64 bits"):
+            cbor.encode(wrapped)
+
+
+@given(values)
+def test_cbor2_reads_what_we_write(value: object) -> None:
+    assert cbor2.loads(cbor.encode(value)) == value

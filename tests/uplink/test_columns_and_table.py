@@ -6,10 +6,10 @@ import tracemalloc
 import zlib
 from typing import Any
 
-import uplink_makers as b
 import cbor2
 import numpy as np
 import pytest
+import uplink_makers as b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
-import uplink_makers as b
 import pytest
+import uplink_makers as b
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,0 +1,83 @@
+"""Child processes of a trial, each back within a moment of its death."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from config.limits import SUPERVISE_RESTART_NS, SUPERVISE_STOP_NS, S
+from config.plan import Courier, section
+
+EX_CONFIG = 78
+
+
+class Supervisor:
+    """Child processes by name, each back within a moment of its death."""
+
+    def __init__(self, tell: Callable[[str], None], output: IO[bytes] | None = None) -> None:
+        self._commands: dict[str, list[str]] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._dead_since_ns: dict[str, int] = {}
+        self._tell = tell
+        self._output = output
+        self._lock = threading.Lock()
+
+    def add(self, name: str, *args: str) -> None:
+        """A process to keep running: `embergate ARGS`."""
+        self._commands[name] = [sys.executable, "-m", "agent.cli.main", *args]
+        self._start(name)
+
+    def pid(self, name: str) -> int:
+        """The process id of a child."""
+        return self._children[name].pid
+
+    def tend(self, now_ns: int) -> None:
+        """Start again what died; called a few times a second."""
+        with self._lock:
+            for name, child in list(self._children.items()):
+                status = child.poll()
+                if status is None:
+                    continue
+                since = self._dead_since_ns.setdefault(name, now_ns)
+                if since == now_ns:
+                    self._tell(f"{name} ended with status {status}")
+                if status == EX_CONFIG or now_ns - since < SUPERVISE_RESTART_NS:
+                    continue
+                del self._dead_since_ns[name]
+                self._start(name)
+
+    def stop(self) -> None:
+        """End every child: ask, wait, then insist."""
+        with self._lock:
+            for child in self._children.values():
+                child.terminate()
+            for child in self._children.values():
+                try:
+                    child.wait(SUPERVISE_STOP_NS / S)
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
+
+    def _start(self, name: str) -> None:
+        self._children[name] = subprocess.Popen(
+            self._commands[name],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
+        )
+
+
+def start_gateway(supervisor: Supervisor, plan: Path, state_dir: Path, run_dir: Path) -> None:
+    """The processes of one gateway: field first, since it waits for nobody."""
+    files = ("--plan", str(plan), "--run", str(run_dir))
+    supervisor.add("field", "field", *files)
+    supervisor.add(
+        "record", "record", *files, "--state", str(state_dir), "--keys", str(state_dir / "keys")
+    )
+    couriers: tuple[Courier, ...] = section(plan.read_bytes(), "couriers")
+    for courier in couriers:
+        supervisor.add(f"courier {courier.name}", "courier", courier.name, *files)
