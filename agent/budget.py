@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from config.limits import ALARM_POLLS_RUN_MAX, PROBE_PAUSE_FACTOR, S
 from config.plan import Line, Plan
+from config.words import LineKind
 from drivers.modbus.frame import Query, read_query, write_coil_query
 from drivers.modbus.timing import LineTiming
 
@@ -60,6 +61,8 @@ def _work(plan: Plan, index: int) -> list[_Work]:
 
 
 def _budget(plan: Plan, index: int, line: Line) -> Budget:
+    if line.kind == LineKind.SERIAL:
+        return Budget(0.0, 0.0, 0.0, (0,) * len(DEAD), (0,) * len(DEAD))  # a panel's own port
     timing = LineTiming(line)
     works = _work(plan, index)
     share = sum(_least_ns(timing, w.query) / w.interval_ns for w in works)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.budget import budgets
 from config import model
 from config.checks import check_site, named_points
+from config.dialects import Dialect
 from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
 from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
@@ -29,6 +30,8 @@ from config.plan import (
     Effect,
     Line,
     Output,
+    Panel,
+    PanelRule,
     Plan,
     PointTable,
     Poll,
@@ -76,7 +79,7 @@ def _check(data: bytes, path: Path, problems: Problems) -> Checked:
     if read is None or old is None or len(problems):
         return Checked(problems.in_order(), problems.left_off)
     ledger = update(old, read.site)
-    plan = compile_plan(read.site, ledger, digest(data, read.profiles, ledger))
+    plan = compile_plan(read.site, ledger, digest(data, {**read.profiles, **read.dialects}, ledger))
     assert document is not None
     _check_time(plan, read.site, document, problems)
     if len(problems):
@@ -88,6 +91,8 @@ def _check_time(plan: Plan, site: model.Site, document: Document, problems: Prob
     """A line whose polls take more time than there is can never keep its intervals; and one with
     limits of its own keeps them with a dead unit, too."""
     for line, link, budget in zip(plan.lines, site.links, budgets(plan), strict=True):
+        if isinstance(link, model.SerialLink):
+            continue  # a panel's own port: nothing is polled there
         for message, most, found in (
             ("bus.alarm_within", link.alarm_within_ns, budget.alarm_ns[1]),
             ("bus.siren_within", link.siren_within_ns, budget.siren_ns[1]),
@@ -122,8 +127,8 @@ def plan_file(path: Path, out: Path) -> Checked:
     return checked
 
 
-def digest(source: bytes, profiles: dict[str, Profile], ledger: Ledger) -> bytes:
-    """SHA-256 over the site file, the profiles that it uses (by name) and the ledger."""
+def digest(source: bytes, profiles: Mapping[str, Profile | Dialect], ledger: Ledger) -> bytes:
+    """SHA-256 over the site file, the profiles and dialects it uses (by name) and the ledger."""
     h = hashlib.sha256()
     parts = [source, *(profiles[n].source for n in sorted(profiles)), ledger.text().encode()]
     for part in parts:
@@ -191,6 +196,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
             for ref in _refs(e, devices)
         ),
         couriers=tuple(_courier(c) for c in site.couriers),
+        panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
     )
 
 
@@ -201,7 +207,27 @@ def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
     return [name for name, _ in named_points((effect.ref,), devices)]
 
 
-def _line(link: model.TcpLink | model.Rs485Link) -> Line:
+def _panel(device: int, port: model.PanelPort) -> Panel:
+    return Panel(
+        device=device,
+        dialect=port.dialect,
+        protocol=str(port.protocol),
+        encoding=port.encoding,
+        silence_ns=port.silence_ns,
+        record=port.record,
+        begin=port.begin,
+        mark=port.mark,
+        checksum=port.checksum,
+        station=port.station,
+        address=port.address,
+        time=port.time,
+        rules=tuple(
+            PanelRule(r.pattern, str(r.action), int(r.flags), r.address) for r in port.rules
+        ),
+    )
+
+
+def _line(link: model.Link) -> Line:
     timeout, turnaround = link.timeout_ns, link.turnaround_ns
     if isinstance(link, model.TcpLink):
         return Line(
@@ -212,6 +238,7 @@ def _line(link: model.TcpLink | model.Rs485Link) -> Line:
         link.name, str(link.kind), serial_port=link.port, baud=link.baud,
         parity=_PARITY[link.parity], stop_bits=link.stop_bits, reply_timeout_ns=timeout,
         turnaround_ns=turnaround,
+        data_bits=link.data_bits if isinstance(link, model.SerialLink) else 8,
     )  # fmt: skip
 
 

@@ -10,13 +10,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from config.loader import Document
-from config.model import Device, Gb26875Courier, Point, Rs485Link, Site
+from config.model import (
+    Device,
+    Gb26875Courier,
+    Link,
+    Point,
+    SerialLink,
+    Site,
+    TcpLink,
+)
 from config.problems import Path, Problem, Problems
 from config.profiles import names_in
 from config.registers import COIL, DISCRETE, short_form
 from config.words import Flag, LineKind, Mode
 
 _SERIAL_UNITS = range(1, 248)  # Modbus over serial line V1.02, 2.2: 0 is broadcast, 248+ reserved
+_MODBUS_PORT = 502
 _STATE_WORDS = {
     Flag.FIRE: "fire",
     Flag.PREALARM: "prealarm",
@@ -115,8 +124,8 @@ class _Checks:
         """A port has one master: two links on one port would talk into each other."""
         first: dict[str, str] = {}
         for link in self.site.links:
-            serial = isinstance(link, Rs485Link)
-            place = str(link.port) if isinstance(link, Rs485Link) else f"{link.host}:{link.port}"
+            serial = not isinstance(link, TcpLink)
+            place = f"{link.host}:{link.port}" if isinstance(link, TcpLink) else link.port
             other = first.setdefault(place, link.name)
             if other != link.name:
                 path = ("links", link.name, "port" if serial else "host")
@@ -128,7 +137,9 @@ class _Checks:
         first: dict[tuple[str, int], str] = {}
         for device in self.site.devices:
             path: Path = ("devices", device.name)
-            if self.reference("link", device.link, links, (*path, "link"), ("links",)):
+            if not self.reference("link", device.link, links, (*path, "link"), ("links",)):
+                pass
+            elif not self.own_link(device, links[device.link]):
                 unit, kind = str(device.unit), links[device.link].kind
                 if kind is not LineKind.TCP and device.unit not in _SERIAL_UNITS:
                     self.add("unit.range", (*path, "unit"), value=unit)
@@ -137,6 +148,27 @@ class _Checks:
                     self.add("unit.twice", (*path, "unit"), value=unit, link=device.link,
                              other=other, line=self.line(("devices", other)))  # fmt: skip
             self.registers(device)
+
+    def own_link(self, device: Device, link: Link) -> bool:
+        """Whether a panel is on the link, or in question there: it shares it with nobody."""
+        path: Path = ("devices", device.name, "link")
+        others = [d for d in self.site.devices if d.link == link.name and d is not device]
+        panel = next((d for d in others if d.panel is not None), None)
+        if device.panel is None and link.kind is not LineKind.SERIAL:
+            if panel is not None and link.kind is LineKind.TCP:
+                self.add("panel.shared", path, link=link.name, other=panel.name,
+                         line=self.line(("devices", panel.name)))  # fmt: skip
+            return panel is not None
+        if device.panel is None:
+            self.add("link.serial", path, "link.serial", link=link.name)
+        elif not isinstance(link, TcpLink | SerialLink) or link.kind is LineKind.RTU_TCP:
+            self.add("panel.link", path, "panel.link", link=link.name, kind=str(link.kind))
+        elif isinstance(link, TcpLink) and link.port == _MODBUS_PORT:
+            self.add("panel.port", ("links", link.name), "panel.port", key=True)
+        elif panel is not None:
+            self.add("panel.shared", path, link=link.name, other=panel.name,
+                     line=self.line(("devices", panel.name)))  # fmt: skip
+        return True
 
     def registers(self, device: Device) -> None:
         """Two points may share a word (bits of it), never half of one."""
@@ -251,6 +283,8 @@ class _Checks:
             if not self.reference("device", siren.device, known, (*path, "device"), ("devices",)):
                 continue
             device = known[siren.device]
+            if device.panel is not None:
+                self.add("siren.panel", (*path, "device"), "siren.panel", value=siren.device)
             if device.coils is not None and siren.coil >= device.coils:
                 self.add("siren.coil", (*path, "coil"), coil=str(siren.coil),
                          count=str(device.coils), profile=device.profile)  # fmt: skip
@@ -276,6 +310,9 @@ class _Checks:
             here = (*path, "when", effect.cause)
             points = self.cause_points(effect.cause, effect.ref, here)
             if points is None or effect.state is Flag.FAULT:
+                continue
+            panel = self.device_of[effect.ref].panel if effect.cause == "device" else None
+            if panel is not None and panel.can & effect.state:
                 continue
             if not any(p.can & effect.state for p in points):
                 state = _STATE_WORDS[effect.state]
@@ -306,6 +343,7 @@ class _Checks:
                 loud |= {n for n, _ in named_points(members, self.device_of)}
             elif effect.cause == "device":
                 names = self.points_of[effect.ref]
+                loud.add(effect.ref)
                 loud |= {f"{effect.ref}.{name}" for name in names}
             else:
                 loud |= {n for n, _ in named_points((effect.ref,), self.device_of)}
@@ -315,9 +353,14 @@ class _Checks:
             for point in device.points
             if point.mode is not Mode.TELEMETRY and point.can & Flag.FIRE
         ]
-        if fires and not self.site.sirens:
-            self.add("siren.none", fires[0][1].where, "siren.none", key=True)
+        panels = [d for d in self.site.devices if d.panel is not None and d.panel.can & Flag.FIRE]
+        if (fires or panels) and not self.site.sirens:
+            where = fires[0][1].where if fires else panels[0].where
+            self.add("siren.none", where, "siren.none", key=True)
             return
+        for device in panels:
+            if device.name not in loud:
+                self.add("fire.silent", device.where, "fire.silent", key=True)
         said: set[Path] = set()
         for device, point in fires:
             if f"{device.name}.{point.name}" not in loud and point.where not in said:

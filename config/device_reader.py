@@ -8,8 +8,9 @@ from pathlib import Path as FilePath
 import yaml
 
 from config import model
+from config.dialects import ON_RESET, Dialect, dialect_names, load_dialect, read_rules, rules_for
 from config.heartbeat_reader import read_heartbeat
-from config.limits import POINTS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
+from config.limits import PANEL_SILENCE_NS, POINTS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
 from config.point_reader import POINT_KEYS, Fields, read_point
 from config.problems import Path
 from config.profiles import (
@@ -21,7 +22,9 @@ from config.profiles import (
     profile_names,
 )
 from config.shape import Keys, Reader
+from config.words import PanelProtocol
 
+_PANEL = Keys(("link", "panel"), ("address", "on_reset", "rules"))
 _DEVICE = Keys(("link", "unit"), ("profile", "use", "points", "poll", "heartbeat"))
 
 
@@ -39,10 +42,14 @@ class DeviceReader:
         self._directory = directory
         self.profiles: dict[str, Profile] = {}
         self._names = profile_names()
+        self.dialects: dict[str, Dialect] = {}
+        self._dialect_names = dialect_names()
 
     def read(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Device | None:
         """One device, or None and its problems."""
         reader = self._reader
+        if isinstance(node, yaml.MappingNode) and any(k.value == "panel" for k, _ in node.value):
+            return self._panel(name, key, node, path)
         found = reader.fields(node, path, _DEVICE, key)
         if found is None:
             return None
@@ -75,6 +82,49 @@ class DeviceReader:
             name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
             coils=coils, points=tuple(points), heartbeat=heart,
         )  # fmt: skip
+
+    def _panel(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Device | None:
+        """A panel on a link of its own, in the words of a dialect."""
+        reader = self._reader
+        found = reader.fields(node, path, _PANEL, key)
+        if found is None:
+            return None
+        link = reader.text(found["link"], (*path, "link"), "a link")
+        word = reader.choice(found["panel"], (*path, "panel"), self._dialect_names, "a dialect")
+        if word is None:
+            return None
+        if word not in self.dialects:
+            loaded = load_dialect(word, reader.problems)
+            if loaded is None:
+                return None
+            self.dialects[word] = loaded
+        dialect = self.dialects[word]
+        coded = dialect.protocol is PanelProtocol.ID3000
+        own: tuple[model.PanelRule, ...] | None = ()
+        if "rules" in found:
+            own = read_rules(reader, found["rules"], (*path, "rules"), coded=coded, own=True)
+        on_reset: str | None = dialect.on_reset
+        if "on_reset" in found:
+            on_reset = reader.choice(found["on_reset"], (*path, "on_reset"), ON_RESET)
+        station: int | None = 2  # the paging system's usual address
+        if "address" in found and dialect.protocol is not PanelProtocol.ESPA:
+            reader.problem("panel.no_address", found["address"], (*path, "address"))
+            return None
+        if "address" in found:
+            station = reader.integer(found["address"], (*path, "address"), 0, 9)
+        if link is None or own is None or on_reset is None or station is None:
+            return None
+        port = model.PanelPort(
+            dialect=word, protocol=dialect.protocol, encoding=dialect.encoding,
+            silence_ns=0 if dialect.protocol is PanelProtocol.TEXT else PANEL_SILENCE_NS,
+            record=dialect.record, begin=dialect.begin, mark=dialect.mark,
+            checksum=dialect.checksum,
+            station=str(station), address=dialect.address, time=dialect.time,
+            rules=rules_for(dialect, own, on_reset),
+        )  # fmt: skip
+        return model.Device(
+            name=name, where=path, link=link, unit=0, profile="", coils=None, points=(), panel=port
+        )
 
     def _profile(self, node: yaml.Node, path: Path) -> Profile | None:
         word = self._reader.text(node, path, "a profile")

@@ -65,6 +65,18 @@ STALE_INTERVALS = 3  # a point is stale after this many missed polls ...
 STALE_NS_MIN = 2 * S  # ... but never sooner than this
 STALE_NS_MAX = 90 * S  # loss of a panel link is a fault within 100 s (GB 4717, EN 54-2)
 
+# --- panels on ports of their own ------------------------------------------------------------
+PANEL_RECORD_BYTES_MAX = 1_024  # one printed event, one frame
+PANEL_GAP_NS = 2 * S  # half a line is taken as a whole after this much silence
+PANEL_SILENCE_NS = 60 * S  # a panel that polls and is not heard for so long is lost
+PANEL_TICK_NS = 250 * MS
+PANEL_SKEW_S = 150  # printed times have whole minutes; a panel's clock may be off this far
+ESPA_SELECT_NS = 2_500 * MS  # from the first ENQ of a poll to the second (ESPA 4.4.4)
+ESPA_BLOCK_NS = 15 * S  # from our ACK to the end of the block
+DIALECT_RULES_MAX = 1_024
+DIALECT_PATTERN_CHARS_MAX = 300
+DIALECT_REPEAT_MAX = 64  # of one character or class in a pattern
+
 # --- the cycle ------------------------------------------------------------------------------
 CYCLE_TICK_NS = 250 * MS
 BLOCKS_PER_CYCLE_MAX = 64
@@ -80,6 +92,7 @@ LOST_TOGETHER_NS = 60 * S  # neighbours lost within this of each other were lost
 NOTICES_MAX = 256  # sources of notices remembered; one more is a programmer's error
 PANEL_ADDRESS_CHARS_MAX = 64
 PANEL_ALARMS_MAX = 1_024  # events a panel told and not yet took back, all panels
+PANEL_TEXT_CHARS_MAX = 160  # of an event in the panel's own words
 STATUS_ACTIVE_MAX = 200  # points listed in a status; the counts say how many there are
 FAULT_NAMES_MAX = 16  # names listed in one record of a fault; the count says how many there are
 READBACK_WAIT_NS = 2 * S  # an output that does not read back as ordered by then is a fault
@@ -233,6 +246,7 @@ assert COURIER_UNSENT_BYTES_MAX + BATCH_BYTES_MAX < IPC_SEND_BUFFER_BYTES_MAX
 assert COURIER_BULK_WINDOW < COURIER_WINDOW
 assert CBOR_ITEMS_MAX >= 16 * POINTS_MAX
 assert STALE_NS_MAX < 100 * S
+assert PANEL_SILENCE_NS + CONNECT_TIMEOUT_NS + RECONNECT_WAIT_NS_MAX < 100 * S
 assert RECONNECT_WAIT_NS_MAX <= UNIT_BACKOFF_NS_MAX <= 10 * S
 assert TELEMETRY_MESSAGE_BYTES_MAX + 65_536 < IPC_MESSAGE_BYTES_MAX
 assert BUS_ATTEMPT_NS_MAX > REPLY_TIMEOUT_NS_MAX + UNIT_BACKOFF_NS_MAX

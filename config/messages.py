@@ -10,6 +10,8 @@ Pair = tuple[str, str]
 
 NOUNS: dict[str, Pair] = {
     "a baud rate": ("a baud rate", "波特率"),
+    "a dialect": ("the name of a panel dialect", "控制器协议名"),
+    "a pattern": ("a pattern", "匹配模式"),
     "a class": ("a class", "类别"),
     "a device": ("the name of a device", "设备名"),
     "a kind": ("a kind of point", "点位种类"),
@@ -184,6 +186,33 @@ TEXTS: dict[str, Pair] = {
     ),
     "use.range": ("'{value}' is not a range", "“{value}”不是有效范围"),
     "use.twice": ("'{value}' is named twice", "“{value}”重复"),
+    # panels on ports of their own
+    "pattern.form": ("'{value}' is no pattern here: {why}", "“{value}”不能作为匹配模式：{why}"),
+    "panel.action": ("a rule does one thing", "每条规则只能有一个动作"),
+    "panel.no_address": (
+        "only ESPA 4.4.4 has station addresses",
+        "只有 ESPA 4.4.4 有站地址",
+    ),
+    "panel.link": (
+        "a panel cannot speak over link '{link}' of kind '{kind}'",
+        "控制器不能使用种类为“{kind}”的线路“{link}”",
+    ),
+    "panel.port": (
+        "port 502 belongs to Modbus; a panel has another",
+        "端口 502 属于 Modbus；控制器使用其他端口",
+    ),
+    "panel.shared": (
+        "link '{link}' belongs to panel '{other}' (line {line}); a panel shares it with nobody",
+        "线路“{link}”已属于控制器“{other}”（第 {line} 行）；控制器独占其线路",
+    ),
+    "link.serial": (
+        "link '{link}' is a panel's own port and carries no Modbus",
+        "线路“{link}”是控制器专用串口，不能用于 Modbus",
+    ),
+    "siren.panel": (
+        "'{value}' is a panel; nothing is ever switched there",
+        "“{value}”是控制器；绝不向其下发控制",
+    ),
     # zones and effects
     "alarm.form": ("'{value}' is not an alarm rule", "“{value}”不是报警规则"),
     "effect.cause": ("expected one cause", "应有且仅有一个触发源"),
@@ -383,7 +412,7 @@ HINTS: dict[str, Pair] = {
     "need.register": ("write register: input 0, or 30001", "请写 register: input 0 或 30001"),
     "need.kind": ("what it measures, e.g. kind: heat", "测量什么，例如 kind: heat"),
     "need.unit": ("the unit address of the device on its link", "设备在线路上的从站地址"),
-    "need.link_kind": ("rs485, tcp or rtu_tcp", "rs485、tcp 或 rtu_tcp"),
+    "need.link_kind": ("rs485, tcp, rtu_tcp or serial", "rs485、tcp、rtu_tcp 或 serial"),
     "need.courier_kind": ("write kind: mqtt, or gb26875", "请写 kind: mqtt 或 gb26875"),
     "level.missing": (
         "write {first}: and a value in {unit}",
@@ -410,6 +439,20 @@ HINTS: dict[str, Pair] = {
     "use.no_profile": ("name the profile of the device", "请写明设备模板 profile"),
     "use.range": ("write the smaller number first, like l1d1-20", "请先写较小的数，例如 l1d1-20"),
     "alarm.form": ("write 'any' or '2 of n'", "请写“any”或“2 of n”"),
+    "panel.action": (
+        "write one of sets, clears, clears_all, does",
+        "请写 sets、clears、clears_all、does 之一",
+    ),
+    "panel.link": (
+        "use a link of kind serial or tcp",
+        "请使用 serial 或 tcp 类型的线路",
+    ),
+    "panel.port": (
+        "write the port of the panel or its serial server",
+        "请写控制器或串口服务器的端口",
+    ),
+    "link.serial": ("write kind: rs485 for Modbus", "Modbus 请写 kind: rs485"),
+    "siren.panel": ("wire the siren to a relay board", "请将警报器接到继电器模块"),
     "effect.cause": ("write one of zone, device, point", "请写 zone、device、point 之一"),
     "courier.not_built": ("what exists: {known}", "目前可用：{known}"),
     "centre.slow": (

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from config.plan import type_width
-from config.words import Flag, LineKind, Mode
+from config.words import Flag, LineKind, Mode, PanelAction, PanelProtocol
 
 Where = tuple[str | int, ...]
 
@@ -47,6 +47,58 @@ class Rs485Link(_Frozen):
     turnaround_ns: int
     alarm_within_ns: int | None = None  # the site's own limits
     siren_within_ns: int | None = None
+
+
+class SerialLink(_Frozen):
+    """A panel's own serial port: bytes of its protocol, no Modbus."""
+
+    name: str
+    kind: Literal[LineKind.SERIAL]
+    port: str
+    baud: int
+    parity: Literal["none", "even", "odd"]
+    stop_bits: int
+    data_bits: int
+    timeout_ns: int = 0
+    turnaround_ns: int = 0
+
+
+Link = TcpLink | Rs485Link | SerialLink
+
+
+class PanelRule(_Frozen):
+    """What a panel's word does; see plan.PanelRule. reset: it is the panel's own system reset."""
+
+    pattern: str
+    action: PanelAction
+    flags: Flag
+    address: str = ""
+    reset: bool = False
+
+
+class PanelPort(_Frozen):
+    """A panel on a link of its own; see plan.Panel."""
+
+    dialect: str
+    protocol: PanelProtocol
+    encoding: str
+    silence_ns: int
+    record: str
+    begin: bytes
+    mark: bytes
+    checksum: str
+    station: str
+    address: str
+    time: str
+    rules: tuple[PanelRule, ...]
+
+    @property
+    def can(self) -> Flag:
+        """Every flag that the panel can raise."""
+        out = Flag.NONE
+        for rule in self.rules:
+            out |= rule.flags if rule.action is PanelAction.SETS else Flag.NONE
+        return out
 
 
 class Rule(_Frozen):
@@ -109,6 +161,7 @@ class Device(_Frozen):
     coils: int | None  # how many the profile says that the device has
     points: tuple[Point, ...]
     heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
+    panel: PanelPort | None = None
 
 
 class Zone(_Frozen):
@@ -187,7 +240,7 @@ class Site(_Frozen):
     id: str
     name: str
     region: str
-    links: tuple[TcpLink | Rs485Link, ...]
+    links: tuple[Link, ...]
     devices: tuple[Device, ...]
     zones: tuple[Zone, ...]
     sirens: tuple[Siren, ...]

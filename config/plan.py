@@ -10,7 +10,7 @@ section a byte string of its own, so that a courier decodes ten lines and not te
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import cbor2
 
 from config.limits import PLAN_BYTES_MAX
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 PARAMS = (
     "range_min",  # below this the sensor cannot read: quality BAD
@@ -73,6 +73,7 @@ class Line:
     stop_bits: int = 1
     reply_timeout_ns: int = 0
     turnaround_ns: int = 0  # extra silence before each request
+    data_bits: int = 8  # 7 or 8; Modbus has 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,38 @@ class WordRule:
 
 
 @dataclass(frozen=True, slots=True)
+class PanelRule:
+    """What a panel's word does. Rules are tried in order, the first that matches counts.
+
+    pattern: of a text, a regular expression without case; of ID3000, the event code.
+    """
+
+    pattern: str
+    action: str  # words.PanelAction
+    flags: int  # words.Flag that it sets or clears
+    address: str = ""  # instead of the address in the text, e.g. "mains"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A panel that tells events on a line of its own, in the words of its dialect."""
+
+    device: int
+    dialect: str
+    protocol: str  # words.PanelProtocol
+    encoding: str
+    silence_ns: int  # not heard for so long is a fault; 0: it speaks only when something happens
+    record: str  # of a text: "line", or "blank" when an empty line ends an event
+    begin: bytes  # of a text: what starts an event, b"" when nothing tells
+    mark: bytes  # of a text: the line with it says what happened, the others where; b"": all do
+    checksum: str  # of ID3000: "crc16" or "sum8"
+    station: str  # of ESPA 4.4.4: our address, one character
+    address: str  # pattern of a point's address in a text; its group, or all of it
+    time: str  # pattern of the panel's time, with named groups
+    rules: tuple[PanelRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Zone:
     """A place with a name; `needed` points in alarm make its fire."""
 
@@ -220,6 +253,7 @@ class Plan:
     outputs: tuple[Output, ...]
     effects: tuple[Effect, ...]
     couriers: tuple[Courier, ...]
+    panels: tuple[Panel, ...] = ()
 
 
 _ROWS: dict[str, type[Any]] = {
@@ -231,6 +265,7 @@ _ROWS: dict[str, type[Any]] = {
     "outputs": Output,
     "effects": Effect,
     "couriers": Courier,
+    "panels": Panel,
 }
 
 
@@ -238,7 +273,10 @@ _CHECK = "check"
 
 
 def _row(value: Any) -> list[Any]:
-    return [getattr(value, f.name) for f in fields(value)]
+    row = [getattr(value, f.name) for f in fields(value)]
+    if isinstance(value, Panel):
+        row[-1] = [_row(rule) for rule in value.rules]
+    return row
 
 
 def _tuples(value: Any) -> Any:
@@ -309,7 +347,10 @@ def _decode(sections: dict[str, bytes], name: str) -> Any:
         if name == "points":
             return PointTable(*value)
         if name in _ROWS:
-            return tuple(_ROWS[name](*row) for row in value)
+            rows = tuple(_ROWS[name](*row) for row in value)
+            if name == "panels":
+                rows = tuple(replace(p, rules=tuple(PanelRule(*r) for r in p.rules)) for p in rows)
+            return rows
     except Exception as e:  # as above
         raise PlanError(
             f"section '{name}' of the plan is damaged; run 'embergate plan SITE.yaml' again"

@@ -12,6 +12,7 @@ import yaml
 from config import model
 from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
+from config.dialects import Dialect
 from config.evaluation import Evaluation, read_evaluation
 from config.limits import (
     ALARM_POLL_NS_MAX,
@@ -41,6 +42,7 @@ _LINK_KINDS = {
     "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", *_LINE_TIMES)),
     "tcp": Keys(("kind", "host"), ("port", *_LINE_TIMES)),
     "rtu_tcp": Keys(("kind", "host", "port"), _LINE_TIMES),
+    "serial": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "data_bits")),
 }
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
@@ -57,11 +59,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SiteFile:
-    """What a site file became, with the profiles that it uses (by name)."""
+    """What a site file became, with the profiles and dialects that it uses (by name)."""
 
     site: model.Site
     profiles: dict[str, Profile] = field(default_factory=dict)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    dialects: dict[str, Dialect] = field(default_factory=dict)
 
 
 _FOR_RECORDINGS = Keys(("site", "evaluate"))
@@ -97,9 +100,7 @@ def read_site(
         return None
     found = found or {k.value: v for k, v in document.root.value if k.value in _SITE.all}
     head = reader.head(found["site"]) if "site" in found else None
-    links: tuple[model.TcpLink | model.Rs485Link, ...] = reader.named(
-        found, "links", LINES_MAX, reader.link
-    )
+    links: tuple[model.Link, ...] = reader.named(found, "links", LINES_MAX, reader.link)
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
@@ -117,7 +118,8 @@ def read_site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers,
     )  # fmt: skip
-    return SiteFile(site, reader.device_reader.profiles, evaluation)
+    devices_read = reader.device_reader
+    return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
 
 
 class _SiteReader(Reader):
@@ -175,9 +177,7 @@ class _SiteReader(Reader):
 
     # --- links ------------------------------------------------------------------------------
 
-    def link(
-        self, name: str, key: yaml.Node, node: yaml.Node, path: Path
-    ) -> model.TcpLink | model.Rs485Link | None:
+    def link(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Link | None:
         entries = self.entries(node, path)
         if entries is None:
             return None
@@ -203,8 +203,8 @@ class _SiteReader(Reader):
                 if limit is None:
                     return None
                 times[f"{key_}_ns"] = limit
-        if kind == "rs485":
-            return self._rs485(name, found, path, times)
+        if kind in ("rs485", "serial"):
+            return self._serial(name, LineKind(kind), found, path, times)
         host = self.address(found["host"], (*path, "host"))
         port: int | None = 502
         if "port" in found:
@@ -215,9 +215,14 @@ class _SiteReader(Reader):
             {"name": name, "kind": LineKind(kind), "host": host, "port": port, **times}
         )  # fmt: skip
 
-    def _rs485(
-        self, name: str, found: dict[str, yaml.Node], path: Path, times: dict[str, int]
-    ) -> model.Rs485Link | None:
+    def _serial(
+        self,
+        name: str,
+        kind: LineKind,
+        found: dict[str, yaml.Node],
+        path: Path,
+        times: dict[str, int],
+    ) -> model.Rs485Link | model.SerialLink | None:
         port = self.text(found["port"], (*path, "port"), "a serial port", 256)
         if port is not None and not port.startswith(("/", "usb:", "path:")):
             self.problem("port.path", found["port"], (*path, "port"), "port.path", value=port)
@@ -227,12 +232,16 @@ class _SiteReader(Reader):
         stop: int | None = 1
         if "stop_bits" in found:
             stop = self.integer(found["stop_bits"], (*path, "stop_bits"), 1, 2)
-        if port is None or baud is None or parity is None or stop is None:
+        data: int | None = 8
+        if "data_bits" in found:
+            data = self.integer(found["data_bits"], (*path, "data_bits"), 7, 8)
+        if port is None or baud is None or parity is None or stop is None or data is None:
             return None
-        return model.Rs485Link.model_validate(
-            {"name": name, "kind": LineKind.RS485, "port": port, "baud": int(baud),
-             "parity": parity, "stop_bits": stop, **times}
-        )  # fmt: skip
+        fields = {"name": name, "kind": kind, "port": port, "baud": int(baud), "parity": parity,
+                  "stop_bits": stop}  # fmt: skip
+        if kind is LineKind.SERIAL:
+            return model.SerialLink.model_validate({**fields, "data_bits": data})
+        return model.Rs485Link.model_validate({**fields, **times})
 
     def _time(
         self, found: dict[str, yaml.Node], key: str, path: Path, low: int, high: int, default: int

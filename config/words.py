@@ -62,6 +62,26 @@ class Quality(IntEnum):
     BAD = 3  # a sample that the sensor cannot produce: sentinel, wire break, out of range
 
 
+class PanelProtocol(StrEnum):
+    """How a panel on a port of its own frames what it says."""
+
+    TEXT = "text"  # a printer or event-text port: one way
+    ESPA = "espa"  # ESPA 4.4.4
+    ID3000 = "id3000"  # Notifier ID3000 and Pearl
+
+
+class PanelAction(StrEnum):
+    """What a word of a panel does."""
+
+    SETS = "sets"
+    CLEARS = "clears"
+    CLEARS_ALL = "clears_all"  # at all addresses of the panel: reset, system normal
+    SILENCES = "silences"  # its sounders, and those that we sound for it
+    SOUNDS = "sounds"  # them again
+    NOTES = "notes"  # goes to the record and does nothing
+    IGNORES = "ignores"  # page heads and the like
+
+
 class Lane(StrEnum):
     """Each lane of the record is its own hash chain. The set is open."""
 
@@ -79,3 +99,4 @@ class LineKind(StrEnum):
     TCP = "tcp"  # Modbus TCP, MBAP header
     RS485 = "rs485"  # Modbus RTU on a serial port
     RTU_TCP = "rtu_tcp"  # RTU frames through a serial server
+    SERIAL = "serial"  # a panel's own port: bytes of its protocol, no Modbus

@@ -74,13 +74,27 @@ class LineState:
     jammed: bool | None = None
 
 
+class PanelKind(StrEnum):
+    """What a panel's event is about."""
+
+    STATE = "state"  # of one address
+    CLEAR_ALL = "clear_all"  # `flags` end at all of the panel's addresses: reset, system normal
+    SILENCE = "silence"  # the panel's sounders were silenced ...
+    SOUND = "sound"  # ... or sounded again, at the panel
+    NOTE = "note"  # worth the record, no state
+    CLOCK = "clock"  # the panel's clock went wrong, or is right again (skew_s 0)
+
+
 @dataclass(frozen=True, slots=True)
 class PanelEvent:
     """An event that a panel told of itself, in its words and ours."""
 
     device: int
     mono_ns: int
-    flags: int  # words.Flag that the event sets
+    flags: int  # words.Flag that the event sets, or clears
     address: str  # the panel's own address of the point
     text: str
     clears: bool = False
+    kind: PanelKind = PanelKind.STATE
+    panel_time: str = ""  # as far as the panel told it: 2008-12-02T17:24, or 17:24:30
+    skew_s: int = 0  # with CLOCK: how far the panel's clock is ahead of ours

@@ -14,8 +14,8 @@ from agent.budget import DEAD, Budget, budgets
 from agent.compile import Checked, check_file, plan_file
 from config.ledger import ledger_path
 from config.limits import MS
-from config.model import Rs485Link, Site
-from config.plan import Plan
+from config.model import Site, TcpLink
+from config.plan import Panel, Plan
 from config.problems import EXIT_CONFIG, LANGUAGES, as_json, render
 from config.quantity import time_text
 from config.registers import long_form, short_form
@@ -109,6 +109,15 @@ def _summary(checked: Checked) -> dict[str, Any]:
                 plan.lines, _line_counts(plan), budgets(plan), strict=True
             )
         ],
+        "panels": [
+            {
+                "name": plan.devices[p.device].name,
+                "dialect": p.dialect,
+                "supervised": p.silence_ns > 0,
+                "rules": len(p.rules),
+            }
+            for p in plan.panels
+        ],
         "points": [
             {
                 "id": ids[f"{d.name}.{p.name}"],
@@ -121,6 +130,11 @@ def _summary(checked: Checked) -> dict[str, Any]:
             for p in d.points
         ],
     }
+
+
+def _panel_text(plan: Plan, panel: Panel) -> str:
+    watched = "supervised" if panel.silence_ns else "unsupervised: it prints events only"
+    return f"panel {plan.devices[panel.device].name} in {panel.dialect}, {watched}"
 
 
 def _line_counts(plan: Plan) -> list[dict[str, int]]:
@@ -146,9 +160,13 @@ def _echo(checked: Checked) -> str:
            f"{len(plan.outputs)} sirens, {len(plan.effects)} effects, "
            f"{len(plan.couriers)} couriers"]  # fmt: skip
     with_siren = {plan.devices[o.device].line for o in plan.outputs}
+    panels = {plan.devices[p.device].line: _panel_text(plan, p) for p in plan.panels}
     rows = zip(site.links, _line_counts(plan), budgets(plan), strict=True)
     for i, (link, counts, budget) in enumerate(rows):
-        where = link.port if isinstance(link, Rs485Link) else f"{link.host}:{link.port}"
+        where = f"{link.host}:{link.port}" if isinstance(link, TcpLink) else link.port
+        if i in panels:
+            out.append(f"  {link.name} ({link.kind}, {where}): {panels[i]}")
+            continue
         text = f"  {link.name} ({link.kind}, {where}): {counts['devices']} devices, "
         text += f"{counts['points']} points in {counts['polls']} polls"
         if budget.share:

@@ -84,6 +84,9 @@ def _print_status(console: Console, field: Message, record: Message | None) -> N
         console.print(_table("zones", state["zones"]))
     if state["outputs"]:
         console.print(_table("outputs", [_output(o) for o in state["outputs"]]))
+    if state["panels"]:
+        rows = [_panel_row(panel) for panel in state["panels"]]
+        console.print(_table("panels on ports of their own", rows))
     if state["active"]:
         console.print(_table("points in alarm or fault", state["active"]))
     lines = [
@@ -113,6 +116,17 @@ def _output(output: Message) -> Message:
         "reads": read[output["read_back"]],
         "pattern": output["pattern"],
         "fault": "YES" if output["fault"] else "",
+    }
+
+
+def _panel_row(panel: Message) -> Message:
+    told = [f"{row['address'] or '-'}: {'+'.join(row['flags'])}" for row in panel["standing"]]
+    return {
+        "panel": panel["name"],
+        "dialect": panel["dialect"],
+        "link": "LOST" if panel["lost"] else "up",
+        "watched": "supervised" if panel["supervised"] else "UNSUPERVISED: prints events only",
+        "told": told,
     }
 
 

@@ -211,7 +211,9 @@ def _health(
     for failure in inputs.failures:
         health.fail(well, state.site, failure)
     for line in inputs.lines:
-        out += health.line(well, state.site, line)
+        more = health.line(well, state.site, line)
+        out += more
+        state.alarms.touched = state.alarms.touched or bool(more)  # a lost panel is a cause, too
     for notice in inputs.notices:
         out += _notice(state, notice, now)
     if not health.due(well, now.mono_ns):

@@ -58,6 +58,9 @@ def device_flags(alarms: Alarms, health: Health, book: panel.PanelBook, site: Si
             out[d] |= flags
     for d in np.flatnonzero(health.silent).tolist():
         out[d] |= _FAULT
+    for panel_port in site.plan.panels:
+        if health.line_down[site.device_line[panel_port.device]]:
+            out[panel_port.device] |= _FAULT  # its own line: nothing else tells that it is lost
     return out
 
 

@@ -14,11 +14,12 @@ from agent.core.alarms import Alarms, FirstAlarm
 from agent.core.site import Site
 from agent.core.types import Record
 from config.limits import PANEL_ADDRESS_CHARS_MAX, PANEL_ALARMS_MAX
-from config.words import Flag
-from drivers.reading import PanelEvent
+from config.words import Flag, Lane
+from drivers.reading import PanelEvent, PanelKind
 
 FIRE = int(Flag.FIRE)
 _GATES = int(Flag.DISABLED | Flag.TEST)
+_SOUNDED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY)
 _ALL_WORDS = 0
 for _flag in Flag:
     _ALL_WORDS |= int(_flag)
@@ -26,22 +27,75 @@ for _flag in Flag:
 
 @dataclass(slots=True)
 class PanelBook:
-    """(device, address) -> standing words.Flag. At most PANEL_ALARMS_MAX entries + one a device."""
+    """(device, address) -> standing words.Flag. At most PANEL_ALARMS_MAX entries + one a device.
+
+    silenced: devices whose panel said that its sounders were silenced; a new fire there, or the
+    panel's word, ends it. It is not remembered over a restart, where all sounds again.
+    """
 
     standing: dict[tuple[int, str], int] = field(default_factory=dict)
+    silenced: set[int] = field(default_factory=set)
 
     def device_flags(self, devices: int) -> list[int]:
-        """What stands at each device; gated entries count only as such."""
+        """What effects see at each device; gated entries count only as such."""
         out = [0] * devices
         for (device, _), flags in self.standing.items():
             out[device] |= flags & _GATES if flags & _GATES else flags
+        for device in self.silenced:
+            out[device] &= ~_SOUNDED
         return out
 
 
 def take(
     book: PanelBook, alarms: Alarms, site: Site, event: PanelEvent, wall_ns: int
 ) -> list[Record]:
-    """Enter one event; a record when something changed."""
+    """Enter one event; records of what changed, and of what is worth one by itself."""
+    if event.kind is PanelKind.STATE:
+        return _enter(book, alarms, site, event, wall_ns)
+    out = [_note(site, event)]
+    if event.kind is PanelKind.CLEAR_ALL:
+        told = [k for k, f in book.standing.items() if k[0] == event.device and f & event.flags]
+        for device, address in told:
+            out += _enter(book, alarms, site, _cleared(event, device, address), wall_ns)
+        _hush(book, alarms, event.device, silent=False)
+    elif event.kind in (PanelKind.SILENCE, PanelKind.SOUND):
+        _hush(book, alarms, event.device, silent=event.kind is PanelKind.SILENCE)
+    return out
+
+
+def _cleared(event: PanelEvent, device: int, address: str) -> PanelEvent:
+    return PanelEvent(device, event.mono_ns, event.flags, address, event.text, clears=True)
+
+
+def _hush(book: PanelBook, alarms: Alarms, device: int, *, silent: bool) -> None:
+    if silent == (device in book.silenced):
+        return
+    book.silenced ^= {device}
+    alarms.touched = True
+
+
+def _note(site: Site, event: PanelEvent) -> Record:
+    """What the panel said that is no state of a point: reset, silence, its clock, a note."""
+    name = site.plan.devices[event.device].name
+    body: dict[str, Any] = {
+        "name": name,
+        "address": event.address[:PANEL_ADDRESS_CHARS_MAX],
+        "event": event.kind.value,
+        "text": event.text,
+        "why": "panel",
+    }
+    if event.panel_time:
+        body["panel_time"] = event.panel_time
+    if event.kind is PanelKind.CLOCK:
+        body["skew_s"] = event.skew_s
+    source = f"panel/{name}/{event.kind.value}"
+    return Record(Lane.EVENT, source, "panel", event.mono_ns, body)
+
+
+def _enter(
+    book: PanelBook, alarms: Alarms, site: Site, event: PanelEvent, wall_ns: int
+) -> list[Record]:
+    """Set or clear flags at one address."""
     key = (event.device, event.address[:PANEL_ADDRESS_CHARS_MAX])
     if key not in book.standing and len(book.standing) >= PANEL_ALARMS_MAX and not event.clears:
         key = (event.device, "")
@@ -67,7 +121,10 @@ def take(
         "text": event.text,
         "why": "panel",
     }
+    if event.panel_time:
+        body["panel_time"] = event.panel_time
     if after & FIRE and not before & FIRE and not gated:
+        book.silenced.discard(event.device)
         alarms.count += 1
         alarms.silenced = False
         body["number"] = alarms.count

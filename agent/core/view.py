@@ -64,6 +64,7 @@ def status(state: State, now: Now) -> dict[str, Any]:
         },
         "zones": _zones(state),
         "outputs": _outputs(state),
+        "panels": _panels(state),
         "active": _active(state, now),
         "faults": faults,
     }
@@ -86,6 +87,33 @@ def _zones(state: State) -> list[dict[str, Any]]:
             strict=True,
         )
     ]
+
+
+def _panels(state: State) -> list[dict[str, Any]]:
+    """Panels on ports of their own, with what they told and did not take back.
+
+    supervised: whether a panel that falls silent is noticed; one that only prints events is not.
+    """
+    out = []
+    down = None if state.health is None else state.health.line_down
+    for port in state.site.plan.panels:
+        told = [(a, f) for (d, a), f in state.book.standing.items() if d == port.device]
+        line = state.site.device_line[port.device]
+        out.append(
+            {
+                "name": state.site.plan.devices[port.device].name,
+                "dialect": port.dialect,
+                "supervised": port.silence_ns > 0,
+                "lost": down is not None and bool(down[line]),
+                "silenced": port.device in state.book.silenced,
+                "told": len(told),
+                "standing": [
+                    {"address": address, "flags": words_of(flags)}
+                    for address, flags in told[:STATUS_ACTIVE_MAX]
+                ],
+            }
+        )
+    return out
 
 
 def _outputs(state: State) -> list[dict[str, Any]]:

@@ -9,14 +9,16 @@ import logging
 import os
 import secrets
 import signal
+import time
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock
 from agent.core.cycle import new_state
 from agent.core.kernel_loader import load_kernel
-from agent.core.types import Notice
+from agent.core.types import ClockState, Notice
 from agent.field import safemode
 from agent.field.control import verb_table
 from agent.field.latch import Latch
@@ -30,6 +32,7 @@ from config.limits import CONTROL_RETRY_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
 from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
+from drivers.panel.client import PanelClient
 
 EX_CONFIG = 78
 LOG = logging.getLogger("embergate.field")
@@ -80,9 +83,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
     held = frozenset(i for i, o in enumerate(plan.outputs) if o.name in on)
     state = new_state(plan, clock.boot_id, kernel.kernel, held_outputs=held)
     runtime = Runtime(plan, state, clock, latch)
-    masters = [
-        BusMaster(plan, line, runtime, mono_ns=clock.mono_ns) for line in range(len(plan.lines))
-    ]
+    masters = _masters(plan, runtime, clock)
     link = RecordLink(
         run_dir / "record.sock", secrets.token_bytes(16), clock.boot_id, runtime, clock.mono_ns
     )
@@ -109,12 +110,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "durable_ms": _percentiles_ms(link.durable_waits_ns),
             "telemetry_dropped": link.telemetry.dropped_readings,
             "lines": [
-                {
-                    "name": line.name,
-                    "up": m.up,
-                    "jams": m.jams,
-                    "units": [unit.told() for unit in m.counters.values()],
-                }
+                {"name": line.name, "up": m.up, **_counted(m)}
                 for line, m in zip(plan.lines, masters, strict=True)
             ],
         }
@@ -123,6 +119,31 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
     await _serve(runtime, masters, link, Notifier(), kernel.path, server)
     await server.stop()
     safemode.note_clean_stop(starts, clock.mono_ns())
+
+
+def _masters(plan: Plan, runtime: Runtime, clock: SystemClock) -> list[BusMaster | PanelClient]:
+    """One for each line: a panel's client where a panel has the line, else a bus master."""
+    panels = {plan.devices[p.device].line: p for p in plan.panels}
+
+    def local_s() -> float | None:
+        now = clock.now()
+        if now.clock is not ClockState.SYNCHRONISED:
+            return None
+        wall_s = now.wall_ns / 1e9
+        return wall_s + time.localtime(wall_s).tm_gmtoff
+
+    return [
+        PanelClient(plan, panels[line], runtime, mono_ns=clock.mono_ns, local_s=local_s)
+        if line in panels
+        else BusMaster(plan, line, runtime, mono_ns=clock.mono_ns)
+        for line in range(len(plan.lines))
+    ]
+
+
+def _counted(master: BusMaster | PanelClient) -> dict[str, Any]:
+    if isinstance(master, PanelClient):
+        return {"units": [], "panel": asdict(master.talk)}
+    return {"jams": master.jams, "units": [u.told() for u in master.counters.values()]}
 
 
 def _percentiles_ms(waits_ns: Collection[int]) -> dict[str, float]:
@@ -135,7 +156,7 @@ def _percentiles_ms(waits_ns: Collection[int]) -> dict[str, float]:
 
 async def _serve(
     runtime: Runtime,
-    masters: Sequence[BusMaster],
+    masters: Sequence[BusMaster | PanelClient],
     link: RecordLink,
     notifier: Notifier,
     kernel_path: str,

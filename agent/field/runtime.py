@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,8 +29,9 @@ from config.limits import (
     NOTICES_MAX,
 )
 from config.plan import Plan
+from config.words import Flag
 from drivers.modbus.schedule import Unit
-from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
 
 LOG = logging.getLogger("embergate.field")
 
@@ -43,12 +44,15 @@ class Clock(Protocol):
 
 
 class Master(Protocol):
-    """What the runtime needs of a bus master."""
+    """What the runtime needs of a bus master or a panel's client."""
 
     last_attempt_ns: int
     up: bool
-    counters: dict[int, Unit]
     jams: int
+
+    @property
+    def counters(self) -> Mapping[int, Unit]:
+        """By unit number; empty where no unit is asked."""
 
     def order(self, output: int, on: bool) -> None:
         """Pre-empt the line's polls for this output."""
@@ -68,6 +72,7 @@ class Runtime:
         self._failures: list[PollFailure] = []
         self._read_backs: list[ReadBack] = []
         self._lines: list[LineState] = []
+        self._panel_events: list[PanelEvent] = []
         self._notices: dict[str, Notice] = {}
         self._commands: list[Command] = []
         self._recalled: bytes | None = None
@@ -109,6 +114,14 @@ class Runtime:
         self._lines.append(line)
         self._bound(self._lines)
 
+    def panel(self, events: Sequence[PanelEvent]) -> None:
+        """A panel told events: a fire is decided at once, in its order with what came before."""
+        for event in events:
+            self._panel_events.append(event)
+            self._bound(self._panel_events)
+        if any(e.flags & Flag.FIRE and not e.clears for e in self._panel_events):
+            self.run_cycle()
+
     # --- the record's voice -----------------------------------------------------------------
 
     def recalled(self, alarm_state: bytes) -> None:
@@ -138,6 +151,7 @@ class Runtime:
         inputs = Inputs(
             blocks=tuple(self._blocks),
             failures=tuple(self._failures),
+            panel_events=tuple(self._panel_events),
             commands=tuple(self._commands),
             read_backs=tuple(self._read_backs),
             lines=tuple(self._lines),
@@ -145,6 +159,7 @@ class Runtime:
             recalled=self._recalled,
         )
         first = not self.first_cycle_ns and bool(self._blocks)
+        self._panel_events.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
             queue.clear()
         self._notices.clear()

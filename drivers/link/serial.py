@@ -1,4 +1,4 @@
-"""A serial port, for RS-485. pyserial opens and configures it; the event loop reads it."""
+"""A serial port, for RS-485 and panels. pyserial opens it; the event loop reads it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RS485_ENABLED, _RTS_ON_SEND = 1, 2
 
 
 class SerialLink(DescriptorStream):
-    """Exclusive use, raw mode, 8 data bits. Opens pseudo-terminals as well as real ports.
+    """Exclusive use, raw mode. Opens pseudo-terminals as well as real ports.
 
     After an unplug the descriptor reads an error or end of file, `on_lost` is called, and `open`
     works again as soon as the device is back, under whatever node (`find_port`).
@@ -44,6 +44,7 @@ class SerialLink(DescriptorStream):
             port = serial.Serial(
                 find_port(self._line.serial_port),
                 self._line.baud,
+                bytesize=self._line.data_bits,
                 parity=self._line.parity,
                 stopbits=self._line.stop_bits,
                 timeout=0,

@@ -1,1 +1,1 @@
-"""Fire panels and what speaks like one: frame codecs and dialects, pure."""
+"""Fire panels on ports of their own: pure codecs and dialects, and one client for all of them."""

@@ -22,13 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.limits import MS, SIMULATOR_TICK_NS_MIN, SIMULATOR_WRITES_KEPT, S
-from config.plan import Line, Plan
+from config.plan import Line, Panel, Plan
 from config.words import LineKind, Quality
 from drivers.simulator.ambient import set_ambient
 from drivers.simulator.faults import Fault, FaultKind, Faults
 from drivers.simulator.fields import SimulatorError
 from drivers.simulator.fire import Fire
 from drivers.simulator.pacing import Pace
+from drivers.simulator.panel_server import PanelLine
+from drivers.simulator.panels import make_panel
 from drivers.simulator.recording import Recording
 from drivers.simulator.registers import COILS, Registers
 from drivers.simulator.responder import CoilHook, Responder
@@ -98,10 +100,22 @@ class Building:
         self.on_coil: list[Callable[[CoilEvent], None]] = []
         self.on_scene_end: list[Callable[[], None]] = []
         self._coil_moved = asyncio.Event()
-        self.lines: dict[str, TcpLine | RtuLine] = {}
+        self.lines: dict[str, TcpLine | RtuLine | PanelLine] = {}
+        self.panels: dict[int, PanelLine] = {}
+        panels = {plan.devices[p.device].line: p for p in plan.panels}
         for index, line in enumerate(plan.lines):
-            self.lines[line.name] = self._make_line(index, line)
+            if index in panels:
+                self.lines[line.name] = self._make_panel(panels[index], line)
+            else:
+                self.lines[line.name] = self._make_line(index, line)
         self._ticking: asyncio.Task[None] | None = None
+
+    def _make_panel(self, panel: Panel, line: Line) -> PanelLine:
+        if line.kind == LineKind.TCP and not self.options.listen_any:
+            check_loopback(line.name, line.host)
+        served = PanelLine(line, make_panel(panel), mono_ns=self._mono_ns)
+        self.panels[panel.device] = served
+        return served
 
     def _make_line(self, index: int, line: Line) -> TcpLine | RtuLine:
         serial = line.kind == LineKind.RS485
@@ -138,7 +152,7 @@ class Building:
 
     async def start(self) -> None:
         """Open all lines, or none: raises SimulatorError."""
-        started: list[TcpLine | RtuLine] = []
+        started: list[TcpLine | RtuLine | PanelLine] = []
         try:
             for line in self.lines.values():
                 await line.start()
@@ -282,6 +296,15 @@ class Building:
         """What the register holds: engineering value, flags of a state point, NaN when bad."""
         return self.registers.value(point)
 
+    # --- panels on ports of their own -----------------------------------------------------------
+
+    def panel(self, name: str) -> PanelLine:
+        """The panel of this name on its own port. Raises SimulatorError."""
+        device = self.device(name)
+        if device not in self.panels:
+            raise SimulatorError(f"{name} is polled; set its points instead")
+        return self.panels[device]
+
     # --- faults -----------------------------------------------------------------------------
 
     def device(self, name: str) -> int:
@@ -298,9 +321,13 @@ class Building:
         """Put a fault in force. Raises SimulatorError when its line cannot have it."""
         line = self._line_of(fault.device)
         rtu = self.plan.lines[self.plan.devices[fault.device].line].kind != LineKind.TCP
-        if fault.kind is FaultKind.CRC and not rtu:
+        if isinstance(line, PanelLine):
+            if fault.kind not in (FaultKind.SILENCE, FaultKind.REFUSE):
+                raise SimulatorError("a panel's port can have 'silence' and 'refuse' only")
+            line.silent = line.silent or fault.kind is FaultKind.SILENCE
+        elif fault.kind is FaultKind.CRC and not rtu:
             raise SimulatorError("Modbus TCP has no CRC; use 'transaction'")
-        if fault.kind is FaultKind.TRANSACTION and rtu:
+        elif fault.kind is FaultKind.TRANSACTION and rtu:
             raise SimulatorError("Modbus RTU has no transaction id; use 'crc'")
         self.faults.put(fault)
         if fault.kind is FaultKind.FROZEN:
@@ -313,6 +340,9 @@ class Building:
         if not self.faults.holds(device, kind):
             return
         self.faults.remove(device, kind)
+        served = self._line_of(device)
+        if isinstance(served, PanelLine) and kind is FaultKind.SILENCE:
+            served.silent = False
         if kind is FaultKind.FROZEN:
             self.registers.freeze(device, False)
         elif kind is FaultKind.REFUSE:
@@ -327,7 +357,7 @@ class Building:
             for kind in FaultKind:
                 await self.remove_fault(device, kind)
 
-    def _line_of(self, device: int) -> TcpLine | RtuLine:
+    def _line_of(self, device: int) -> TcpLine | RtuLine | PanelLine:
         return self.lines[self.plan.lines[self.plan.devices[device].line].name]
 
     # --- coils ------------------------------------------------------------------------------

@@ -12,10 +12,13 @@ In (any message may carry "id", which its answers repeat):
   {"start_fire": true}                             what the command line prepared
   {"start_fire": {"points": [...], "radii_m": [...], "growth", "peak_kw", "ceiling_m",
                   "sensor_tau_s", "noise", "speed"}}
+  {"panel": NAME, "say": WORD, "address", "place", "text", "harm", "clock_off_s"}
+                                                   a panel on a port of its own tells an event
+  {"panel": NAME, "hex": BYTES}                    raw bytes from its port
   {"stop": true}
 Out: {"event": "ready" | "set" | "value" | "coil" | "readback" | "fault" | "faults_cleared" |
-"fire" | "scene_end" | "stopped" | "error", ...}; "mono_ns" is the monotonic clock at the very
-moment: of "set" when the value is visible to the next request, of "coil" when the write acts,
+"fire" | "panel" | "scene_end" | "stopped" | "error", ...}; "mono_ns" is the monotonic clock at the
+very moment: of "set" when the value is visible to the next request, of "coil" when the write acts,
 of "readback" when the last byte of the first reply that tells the coil after a write has left.
 """
 
@@ -27,6 +30,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -42,9 +46,12 @@ from drivers.simulator.building import Building, CoilEvent
 from drivers.simulator.faults import Fault, FaultKind
 from drivers.simulator.fields import SimulatorError
 from drivers.simulator.fire import Fire, Growth
+from drivers.simulator.panel_server import PanelLine
+from drivers.simulator.panels import Harm, Telling
 from drivers.simulator.states import flag_names, parse_flags
 
 Message = dict[str, Any]
+_CLOCK_OFF_S_MAX = 10 * 366 * 86_400
 _FIRE_NUMBERS = ("peak_kw", "ceiling_m", "sensor_tau_s", "noise")
 _QUALITIES = {"bad": Quality.BAD, "not_ready": Quality.NOT_READY}
 
@@ -115,6 +122,7 @@ class Control:
             "clear_fault": self._clear_fault,
             "clear_faults": self._clear_faults,
             "start_fire": self._start_fire,
+            "panel": self._panel,
             "stop": self._stop,
         }
         try:
@@ -228,6 +236,11 @@ class Control:
             self._start_scene()
         self._emit({"event": "fire", "mono_ns": self._mono_ns(), **tag})
 
+    async def _panel(self, message: Message, tag: Message) -> None:
+        name = _typed(message, "panel", str)
+        told = tell_panel(self._building.panel(name), message)
+        self._emit({"event": "panel", "panel": name, **told, "mono_ns": self._mono_ns(), **tag})
+
     async def _stop(self, _message: Message, tag: Message) -> None:
         self.end()
         self._emit({"event": "stopped", **tag})
@@ -250,6 +263,29 @@ class Control:
                 "output": event.output,
             }
         )
+
+
+def tell_panel(line: PanelLine, message: Message) -> Message:
+    """Do what a "panel" message says; what was done. Raises SimulatorError."""
+    _known(message, "panel", "id", "say", "address", "place", "text", "harm", "clock_off_s", "hex")
+    if "hex" in message:
+        try:
+            data = bytes.fromhex(_typed(message, "hex", str))
+        except ValueError as e:
+            raise SimulatorError("expected 'hex' to be hexadecimal digits") from e
+        line.send(data)
+        return {"bytes": len(data)}
+    words = {k: _typed(message, k, str) for k in ("address", "place", "text") if k in message}
+    word = "" if "text" in words else _typed(message, "say", str)
+    harm = str(message.get("harm", Harm.NONE))
+    if harm not in tuple(Harm):
+        raise SimulatorError(f"expected harm of {', '.join(Harm)}; found {harm!r}")
+    off_s = _number(message, "clock_off_s") if "clock_off_s" in message else 0.0
+    if abs(off_s) > _CLOCK_OFF_S_MAX:
+        raise SimulatorError(f"expected clock_off_s within {_CLOCK_OFF_S_MAX}, found {off_s:g}")
+    now = datetime.now().astimezone() + timedelta(seconds=off_s)
+    line.tell(Telling(word, harm=Harm(harm), **words), now)
+    return {"say": word or words["text"]}
 
 
 def fire_of(given: Mapping[str, Any]) -> Fire:
