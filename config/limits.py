@@ -226,3 +226,7 @@ DEMO_TEND_NS = 50 * MS
 # --- the clock ------------------------------------------------------------------------------
 CLOCK_STATE_EVERY_NS = 1 * S
 WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set
+
+# --- zones ----------------------------------------------------------------------------------
+ZONE_WINDOW_NS_MIN = 1 * S  # of a double knock
+ZONE_WINDOW_NS_MAX = 600 * S

@@ -175,13 +175,13 @@ def step(  # noqa: C901, PLR0912, PLR0915 -- fused on purpose: one pass, nothing
                 last_row = r
                 last_dt = dt
                 tau = params[r, TREND_TAU]
-                if tau < 2.0 * dt:  # slow sampling: the filter spans at least two samples
+                if tau < 2.0 * dt:  # noqa: PLR1730 -- NaN leaves it as it is
                     tau = 2.0 * dt
                 gain = 1.0 / (tau + dt) if tau + dt > 0.0 else 0.0
                 base_tau = params[r, BASELINE_TAU]
                 follow = dt / ((base_tau if base_tau > 0.0 else 0.0) + dt) if dt > 0.0 else 0.0
                 jump = params[r, TREND_JUMP] * dt
-                if jump < params[r, TREND_JUMP_MIN]:
+                if jump < params[r, TREND_JUMP_MIN]:  # noqa: PLR1730 -- NaN leaves it as it is
                     jump = params[r, TREND_JUMP_MIN]
                 fire_clear = params[r, FIRE_CLEAR]
                 if fire_clear != fire_clear:  # noqa: PLR0124 -- NaN: no deadband was given
@@ -193,15 +193,15 @@ def step(  # noqa: C901, PLR0912, PLR0915 -- fused on purpose: one pass, nothing
                 calm_above = HUGE
                 calm_offset = HUGE
                 for c in (LOW_LEVEL, LOW_CLEAR, LOW_LOW_LEVEL, LOW_LOW_CLEAR):
-                    if params[r, c] > calm_below:
+                    if params[r, c] > calm_below:  # noqa: PLR1730 -- NaN leaves it as it is
                         calm_below = params[r, c]
                 for c in (FIRE_LEVEL, FIRE_CLEAR, PREALARM_LEVEL, PREALARM_CLEAR, HEAVY_LEVEL,
                           HEAVY_CLEAR, HIGH_LEVEL, HIGH_CLEAR, HIGH_HIGH_LEVEL,
                           HIGH_HIGH_CLEAR):  # fmt: skip
-                    if params[r, c] < calm_above:
+                    if params[r, c] < calm_above:  # noqa: PLR1730 -- NaN leaves it as it is
                         calm_above = params[r, c]
                 for c in (OFFSET_FIRE, OFFSET_PREALARM):
-                    if OFFSET_CLEAR * params[r, c] < calm_offset:
+                    if OFFSET_CLEAR * params[r, c] < calm_offset:  # noqa: PLR1730 -- NaN leaves it as it is
                         calm_offset = OFFSET_CLEAR * params[r, c]
 
             # Second highest and second lowest of the last three valid samples.
@@ -253,7 +253,7 @@ def step(  # noqa: C901, PLR0912, PLR0915 -- fused on purpose: one pass, nothing
                         least = -params[r, BASELINE_DOWN] * dt
                         d = most if d > most else least if d < least else d
                         base += d
-                    if base > params[r, BASELINE_CAP]:
+                    if base > params[r, BASELINE_CAP]:  # noqa: PLR1730 -- NaN leaves it as it is
                         base = params[r, BASELINE_CAP]
                     rise = level - base
                     if (
@@ -272,7 +272,7 @@ def step(  # noqa: C901, PLR0912, PLR0915 -- fused on purpose: one pass, nothing
                         new &= ~TREND
                     if params[r, FALL_ALLOW] > 0.0:
                         fall = state[k, FALL] + (-rise - params[r, FALL_ALLOW]) * dt
-                        if fall > 2.0 * params[r, FALL_LIMIT]:
+                        if fall > 2.0 * params[r, FALL_LIMIT]:  # noqa: PLR1730 -- NaN leaves it as it is
                             fall = 2.0 * params[r, FALL_LIMIT]
                         if fall >= params[r, FALL_LIMIT]:
                             new |= FALLING
@@ -316,7 +316,7 @@ def step(  # noqa: C901, PLR0912, PLR0915 -- fused on purpose: one pass, nothing
                 chatters = state[k, CHATTERS]
                 if chatters > 0.0 or crossed:
                     memory = SLOW_SAMPLES * dt
-                    if params[r, CHATTER_MEMORY] > memory:
+                    if params[r, CHATTER_MEMORY] > memory:  # noqa: PLR1730 -- NaN leaves it as it is
                         memory = params[r, CHATTER_MEMORY]
                     if dt > 0.0:
                         chatters = chatters * (memory / (memory + dt))
@@ -419,7 +419,7 @@ def step(  # noqa: C901, PLR0912, PLR0915 -- fused on purpose: one pass, nothing
             leap = valid > 0 and (v - x1 > size or x1 - v > size) and new & (FIRE | TREND) == 0
             if leap or stepped > 0.0:
                 memory = SLOW_SAMPLES * dt
-                if params[r, CHATTER_MEMORY] > memory:
+                if params[r, CHATTER_MEMORY] > memory:  # noqa: PLR1730 -- NaN leaves it as it is
                     memory = params[r, CHATTER_MEMORY]
                 if dt > 0.0:
                     stepped = stepped * (memory / (memory + dt))
