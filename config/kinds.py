@@ -321,7 +321,7 @@ def _above_baseline(values: dict[str, float]) -> None:
     if math.isnan(clean):
         clean = values["baseline_start"] = 0.0
     values["baseline_up_per_s"] = values["baseline_down_per_s"] = a / 40 / 3600
-    values["baseline_cap"] = clean + 0.6 * a
+    values["baseline_cap"] = float(f"{clean + 0.6 * a:.12g}")
     values["fire_level"] = float(f"{clean + 1.6 * a:.12g}")
     values["prealarm_level"] = math.nan
 

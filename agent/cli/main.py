@@ -12,7 +12,17 @@ _PROCESSES = {
     "record": "agent.record.main",
     "courier": "agent.courier.main",
 }
-_COMMANDS = ("check", "simulate", "run", "control", "receive", "verify", "demo", "addresses")
+_COMMANDS = (
+    "check",
+    "explain",
+    "simulate",
+    "run",
+    "control",
+    "receive",
+    "verify",
+    "demo",
+    "addresses",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
