@@ -165,7 +165,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
     devices = {d.name: d for d in site.devices}
     for zone in site.zones:
         members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(Zone(zone.name, members, zone.needed))
+        zones.append(Zone(zone.name, members, zone.needed, zone.window_ns, zone.trend_fire))
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,

@@ -320,3 +320,6 @@ TABLE_ROWS_MAX = POINTS_MAX + 1  # and the header
 TABLE_COLUMNS_MAX = 64
 TABLE_CELL_CHARS_MAX = 4_096
 TABLE_PROBLEMS_MAX = 100
+# --- zones ----------------------------------------------------------------------------------
+ZONE_WINDOW_NS_MIN = 1 * S  # of a double knock
+ZONE_WINDOW_NS_MAX = 600 * S

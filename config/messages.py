@@ -386,8 +386,9 @@ HINTS: dict[str, Pair] = {
         "请说明该字的含义：cases: [{{bit: 0, state: fire}}]",
     ),
     "need.class": (
-        "EN 54-5 class of the place: A1 (rooms), A2, or B (kitchens, boiler rooms)",
-        "按 EN 54-5 选择：A1（一般房间）、A2 或 B（厨房、锅炉房）",
+        "EN 54-5 class of the place: A1 (rooms), A2, or B (boiler rooms); "
+        "suffix S where heat comes and goes, as in kitchens",
+        "按 EN 54-5 选择：A1（一般房间）、A2 或 B（锅炉房）；温度常变处用 S",
     ),
     "need.state": ("what the contact tells, e.g. state: fire", "触点表示什么，例如 state: fire"),
     "need.active": (

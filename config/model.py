@@ -170,6 +170,8 @@ class Zone(_Frozen):
     name: str
     members: tuple[str, ...]  # as written: device.point, device.l1d1-20, device.*
     needed: int
+    window_ns: int = 0  # double knock: a first knock that stands for longer is fire
+    trend_fire: bool = False
 
 
 class Siren(_Frozen):

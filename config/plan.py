@@ -29,10 +29,39 @@ PARAMS = (
     "prealarm_clear",
     "low_level",  # falling quantity (pressure, tank level): supervisory
     "low_clear",
-    "trend_tau_s",  # time constant of level and slope
+    "trend_tau_s",  # time constant of level and slope; NaN: no filters, hence no baseline either
     "trend_slope_per_s",  # slope that, with the rise, is a trend pre-alarm
     "trend_rise",  # rise above the slow baseline that the trend needs
     "baseline_tau_s",
+    "trend_forecast_s",  # a trend must also be at the fire level within this
+    "trend_jump_per_s",  # what rises faster than any fire moves the frame, not the trend ...
+    "trend_jump_min",  # ... but noise of one sample is no jump
+    "baseline_start",  # clean value of commissioning; NaN takes the first median
+    "baseline_up_per_s",  # the baseline follows no faster than this
+    "baseline_down_per_s",
+    "baseline_cap",  # and no higher than this
+    "offset_prealarm",  # levels above the baseline
+    "offset_fire",
+    "heavy_level",  # far above fire: said in the record
+    "heavy_clear",
+    "high_level",  # too much of a quantity that is no sign of fire: supervisory
+    "high_clear",
+    "high_high_level",  # second stage of it, and of low
+    "high_high_clear",
+    "low_low_level",
+    "low_low_clear",
+    "on_delay_s",  # a level must stand unbroken for so long before it counts ...
+    "off_delay_s",  # ... and be gone for so long before it is over
+    "fall_allow",  # slow fall (CUSUM): how far below its baseline a quantity may be for ever
+    "fall_limit_s",  # the sum of what is beyond, in unit seconds, that is a fall
+    "chatter_count",  # changes of side of a level, within about the memory, that are chatter
+    "chatter_memory_s",
+    "chatter_hold_s",  # unbroken presence before a level of a chattering sensor counts
+    "chatter_quiet_s",  # without a change of side for so long the chatter is over
+    "flat_band",  # within this band for flat_s the sensor is stuck
+    "flat_s",
+    "step_size",  # a change in one sample that no room makes ...
+    "step_count",  # ... so many within about the chatter memory are a loose contact
 )
 """Columns of `PointTable.params`, float64, NaN where a detector is off. The unit is the point's."""
 
@@ -203,6 +232,8 @@ class Zone:
     name: str
     points: tuple[int, ...]
     needed: int = 1
+    window_ns: int = 0  # double knock: a first knock that stands for longer is fire; 0: for ever
+    trend_fire: bool = False  # one trend is fire here, without a second point that agrees
 
 
 @dataclass(frozen=True, slots=True)

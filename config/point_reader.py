@@ -209,6 +209,10 @@ def _can(levels: Mapping[str, float]) -> Flag:
         ("prealarm_level", Flag.PREALARM),
         ("trend_slope_per_s", Flag.PREALARM),
         ("low_level", Flag.SUPERVISORY),
+        ("high_level", Flag.SUPERVISORY),
+        ("low_low_level", Flag.SUPERVISORY),
+        ("high_high_level", Flag.SUPERVISORY),
+        ("offset_prealarm", Flag.PREALARM),
     ):
         out |= Flag.NONE if math.isnan(levels[column]) else flag
     return out

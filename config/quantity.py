@@ -46,6 +46,7 @@ _TABLE: dict[str, list[tuple[str, float, float]]] = {
     "length": [("mm", 1e-3, 0), ("cm", 1e-2, 0), ("m", 1, 0)],
     "share": [("%", 1, 0)],
     "explosive": [("%LEL", 1, 0)],
+    "explosive_path": [("LEL·m", 1, 0)],
     "volume_share": [("ppb", 1e-3, 0), ("ppm", 1, 0), ("%vol", 1e4, 0)],
     "mass_concentration": [("mg/m3", 1, 0)],
     "current": [("uA", 1e-3, 0), ("mA", 1, 0), ("A", 1e3, 0)],

@@ -28,10 +28,13 @@ from config.limits import (
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
     TURNAROUND_NS_MAX,
+    ZONE_WINDOW_NS_MAX,
+    ZONE_WINDOW_NS_MIN,
 )
 from config.loader import Document
 from config.problems import Path, Problems
 from config.profiles import Profile
+from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
 from config.words import FLAG_WORDS, LineKind
 
@@ -47,7 +50,7 @@ _LINK_KINDS = {
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
 _REGIONS = ("cn", "eu", "us", "other")
-_ZONE = Keys(("points", "alarm"))
+_ZONE = Keys(("points", "alarm"), ("trend",))
 _SIREN = Keys(("device", "coil"), ("read_back",))
 _EFFECT = Keys(("when", "sound"), ("pattern",))
 _CAUSES = ("zone", "device", "point")
@@ -262,23 +265,28 @@ class _SiteReader(Reader):
         if not items:
             self.problem("list.empty", found["points"], (*path, "points"))
         members = [self.text(n, p, "a point", 160) for n, p in items]
-        needed = self._needed(found["alarm"], (*path, "alarm"))
-        if needed is None or any(m is None for m in members):
+        rule = self._needed(found["alarm"], (*path, "alarm"))
+        trend: str | None = "prealarm"
+        if "trend" in found:
+            trend = self.choice(found["trend"], (*path, "trend"), ("prealarm", "fire"))
+        if rule is None or trend is None or any(m is None for m in members):
             return None
-        return model.Zone(name=name, members=tuple(m or "" for m in members), needed=needed)
+        return model.Zone(name=name, members=tuple(m or "" for m in members), needed=rule[0],
+                          window_ns=rule[1], trend_fire=trend == "fire")  # fmt: skip
 
-    def _needed(self, node: yaml.Node, path: Path) -> int | None:
-        """`any`, or `2 of n`: n is however many the zone has."""
+    def _needed(self, node: yaml.Node, path: Path) -> tuple[int, int] | None:
+        """`any`, `2 of n` (n is however many the zone has) or `2 of n within 60s`: (k, window)."""
         text = self.text(node, path, "an alarm rule")
         if text is None:
             return None
         words = text.split()
         if words == ["any"]:
-            return 1
-        if len(words) == 3 and words[1:] == ["of", "n"] and words[0].isdecimal():
+            return 1, 0
+        if len(words) >= 3 and words[1:3] == ["of", "n"] and words[0].isdecimal():
             number = int(words[0][:9])
-            if 1 <= number <= POINTS_MAX:
-                return number
+            window = _window(words[3:])
+            if 1 <= number <= POINTS_MAX and window is not None:
+                return number, window
         self.problem("alarm.form", node, path, "alarm.form", value=text)
         return None
 
@@ -337,3 +345,14 @@ class _SiteReader(Reader):
             return None
         ref = self.text(found[causes[0]], (*path, causes[0]), "a name", 160)
         return (causes[0], ref, state) if ref is not None and state is not None else None
+
+
+def _window(words: list[str]) -> int | None:
+    """`within 60s` in nanoseconds; 0 when nothing is said, None when it cannot be read."""
+    if not words:
+        return 0
+    found = parse("".join(words[1:])) if words[0] == "within" else None
+    if found is None or not compatible(found.unit, "s"):
+        return None
+    window = round(convert(found.value, found.unit, "ns"))
+    return window if ZONE_WINDOW_NS_MIN <= window <= ZONE_WINDOW_NS_MAX else None

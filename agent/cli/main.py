@@ -14,6 +14,7 @@ _PROCESSES = {
 }
 _COMMANDS = (
     "check",
+    "explain",
     "simulate",
     "run",
     "control",

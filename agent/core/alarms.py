@@ -131,6 +131,7 @@ class Alarms:
     lost_in_alarm: Bools  # [n] pre-alarm latched because the point was lost while rising
     vote: Bools  # [n] a fire that counts; once it does, disabling does not take it back
     acked: Bools  # [n]
+    detail: U4  # [n] kernels.DETAIL bits that were published
     covered: Bools  # [n] stale, and said so by its device's or line's fault
     order: dict[int, int] = field(default_factory=dict)  # alarms in order: point -> wall ns
     first: FirstAlarm | None = None
@@ -150,6 +151,7 @@ def new_alarms(site: Site) -> Alarms:
         lost_in_alarm=np.zeros(n, np.bool_),
         vote=np.zeros(n, np.bool_),
         acked=np.zeros(n, np.bool_),
+        detail=np.zeros(n, np.uint32),
         covered=np.zeros(n, np.bool_),
     )
 
@@ -162,6 +164,7 @@ def evaluate(
     live = live_flags(bits, alarms.covered[changed])
     # Only points that alarm, did alarm, or look different from before need a closer look.
     interesting = ((live | alarms.flags[changed]) & _LATCHES != 0) | (live != alarms.flags[changed])
+    interesting |= bits & np.uint32(kernels.DETAIL) != alarms.detail[changed]
     alarms.touched = True  # a point that became ready or was lost counts differently in its zone
     out: list[Record] = []
     for k, b in zip(changed[interesting].tolist(), bits[interesting].tolist(), strict=True):
@@ -174,7 +177,7 @@ def live_flags(bits: U4, covered: Bools) -> U4:
     """Flags that detectors and panel give by themselves, [m]."""
     live = bits & np.uint32(kernels.FLAG_MASK)
     live |= np.where(bits & kernels.TREND, np.uint32(PREALARM), np.uint32(0))
-    faulty = (bits & kernels.INVALID != 0) | ((bits & kernels.STALE != 0) & ~covered)
+    faulty = (bits & np.uint32(kernels.FAULTY) != 0) | ((bits & kernels.STALE != 0) & ~covered)
     live |= np.where(faulty, np.uint32(FAULT), np.uint32(0))
     return live
 
@@ -184,7 +187,7 @@ def live_flags_of(bits: int, *, covered: bool) -> int:
     live = bits & kernels.FLAG_MASK
     if bits & kernels.TREND:
         live |= PREALARM
-    if bits & kernels.INVALID or (bits & kernels.STALE and not covered):
+    if bits & kernels.FAULTY or (bits & kernels.STALE and not covered):
         live |= FAULT
     return live
 
@@ -252,8 +255,10 @@ def publish(
     if alarms.vote[k]:
         effective |= FIRE | after & MANUAL
     alarms.effective[k] = effective
-    if after == before and not number:
+    detail = bits & kernels.DETAIL
+    if after == before and not number and detail == alarms.detail[k]:
         return []
+    alarms.detail[k] = detail
     alarms.flags[k] = after
     alarms.touched = True
     counts = voted or bool(alarms.vote[k])

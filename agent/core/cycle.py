@@ -221,6 +221,8 @@ def _health(
     stale, more = health.sweep(well, state.alarms, state.site, state.image, now.mono_ns)
     out += more
     state.alarms.touched = state.alarms.touched or bool(more)  # a silent device is a cause, too
+    if zones.window_over(state.zones, state.site, now.mono_ns):
+        state.alarms.touched = True
     if stale.size:
         stamp = (now.mono_ns, now.wall_ns)
         out += alarms.evaluate(state.alarms, state.site, state.image, stale, stamp)

@@ -40,7 +40,7 @@ def step(kernel: Kernel, site: Site, image: Image, block: ReadingBlock) -> I4:
         image.words,
         image.stamps,
         image.state,
-        site.params,
+        site.rows,
         image.changed,
     )
     assert count >= 0, f"poll {block.poll} names a point that the plan does not have"

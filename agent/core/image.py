@@ -21,7 +21,10 @@ assert PARAMS[kernels.FIRE_LEVEL] == "fire_level"
 assert PARAMS[kernels.LOW_CLEAR] == "low_clear"
 assert PARAMS[kernels.TREND_TAU] == "trend_tau_s"
 assert PARAMS[kernels.BASELINE_TAU] == "baseline_tau_s"
-assert len(PARAMS) == kernels.BASELINE_TAU + 1, "a new parameter needs its column in the kernel"
+assert PARAMS[kernels.OFFSET_FIRE] == "offset_fire"
+assert PARAMS[kernels.FALL_LIMIT] == "fall_limit_s"
+assert PARAMS[kernels.STEP_COUNT] == "step_count"
+assert len(PARAMS) == kernels.PARAM_COLUMNS, "a new parameter needs its column in the kernel"
 assert (Flag.FIRE, Flag.PREALARM, Flag.SUPERVISORY) == (
     kernels.FIRE,
     kernels.PREALARM,
@@ -70,9 +73,9 @@ def new_image(site: Site) -> Image:
     n = len(site)
     words = np.zeros((n, kernels.WORDS), np.uint32)
     words[:, kernels.QUALITY] = Quality.NOT_READY
-    words[:, kernels.MODE] = site.modes
+    words[:, kernels.MODE] = site.modes | site.row << kernels.ROW_SHIFT
     state = np.zeros((n, kernels.STATES), np.float64)
-    state[:, kernels.VALUE] = np.nan
+    state[:, [kernels.VALUE, kernels.BASELINE]] = np.nan
     return Image(
         words=words,
         stamps=np.full((n, kernels.STAMPS), kernels.NEVER, np.int64),

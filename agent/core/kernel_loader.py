@@ -201,7 +201,7 @@ def _prove(kernel: Callable[..., int]) -> None:
     words[0, kernels.MODE] = 1
     stamps = np.full((1, kernels.STAMPS), kernels.NEVER, np.int64)
     state = np.zeros((1, kernels.STATES))
-    params = np.full((1, kernels.BASELINE_TAU + 1), np.nan)
+    params = np.full((1, kernels.PARAM_COLUMNS), np.nan)
     params[0, kernels.FIRE_LEVEL] = 57.0
     index, quality = np.zeros(1, np.int32), np.zeros(1, np.uint8)
     changed = np.zeros(1, np.int32)
@@ -212,5 +212,5 @@ def _prove(kernel: Callable[..., int]) -> None:
         ]
     except Exception as e:
         raise _UnusableError(f"fails its self-test: {type(e).__name__}: {e}") from e
-    if counts != [0, 1] or words[0, kernels.BITS] != kernels.FIRE | kernels.READY:
+    if counts != [0, 1] or words[0, kernels.BITS] & kernels.REPORT != kernels.FIRE | kernels.READY:
         raise _UnusableError("fails its self-test: two samples above the level were no fire")

@@ -8,6 +8,9 @@
              has a trend too), "lost in alarm", "recalled" (from before a restart), "reset",
              "panel" (the panel's own event)
   gated      True: disabled or in test, so it counts for nothing and calls nobody
+  detail     what the detectors say beyond the flags, from DETAIL_WORDS, absent when nothing
+  forecast   [level, seconds]: at this slope the value is at the fire level in so many seconds;
+             with every trend
   number     lifetime count of alarms, on the transition that raised it
   columns, units  of "counters": names of the columns, and one row a unit, totals since the start
   fault      True when a fault begins, False when it ends; `text` says it in words
@@ -19,12 +22,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from agent.core import kernels
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Record
 from config.words import Flag, Lane
 
 _FIRE = int(Flag.FIRE)
+DETAIL_WORDS = {
+    "trend": kernels.TREND,
+    "heavy": kernels.HEAVY,
+    "falling": kernels.FALLING,
+    "second stage": kernels.SECOND,
+    "chatter": kernels.CHATTER,
+    "stuck": kernels.FLAT,
+    "steps": kernels.STEPS,
+}
 
 
 def lane_of(before: int, after: int, *, gated: bool = False) -> Lane:
@@ -56,6 +69,12 @@ def point_record(
     value = float(image.value[k])
     if math.isfinite(value):
         body["value"] = value
+    bits = int(image.bits[k])
+    detail = [word for word, bit in DETAIL_WORDS.items() if bits & bit]
+    if detail:
+        body["detail"] = detail
+    if bits & kernels.TREND and (ahead := forecast(site, image, k)) is not None:
+        body["forecast"] = ahead
     if why:
         body["why"] = why
     if number:
@@ -63,6 +82,14 @@ def point_record(
     if gated:
         body["gated"] = True
     return Record(lane_of(before, after, gated=gated), f"point/{point_id}", "point", mono_ns, body)
+
+
+def forecast(site: Site, image: Image, k: int) -> list[float] | None:
+    """[fire level, seconds until it is reached at this slope]; None when it is not rising."""
+    level = float(site.params[k, kernels.FIRE_LEVEL])
+    slope = float(image.state[k, kernels.SLOPE])
+    seconds = (level - float(image.state[k, kernels.MEDIAN])) / slope if slope > 0.0 else math.nan
+    return [level, round(max(0.0, seconds), 1)] if math.isfinite(seconds) else None
 
 
 def fault_record(

@@ -21,6 +21,11 @@ GATEWAY_KINDS = frozenset({"contact", "manual"})
 """STATE points that are ours to latch: a wire on our input. All others are a panel's own words."""
 
 
+HEAT, SMOKE, CO = 1, 2, 4
+QUANTITIES = {"heat": HEAT, "cable_temperature": HEAT, "smoke": SMOKE, "co": CO}
+"""What of a fire a kind sees; two that agree are fire."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What stands still. n points, z zones, d devices; m memberships of alarm points in zones."""
@@ -33,10 +38,15 @@ class Site:
     from_panel: Bools  # [n] the alarm follows the panel's own reset
     stale_ns: I8  # [n]
     params: F8  # [n, PARAMS]
+    rows: F8  # [r, PARAMS] the different rows of params; the kernel reads these
+    row: U4  # [n] which of them is a point's
     zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
     member_point: I4  # [m]
     member_zone: I4  # [m]
     zone_needed: I8  # [z]
+    member_sees: I8  # [m] HEAT, SMOKE, CO or 0
+    zone_window_ns: I8  # [z] a first knock that stands for longer is fire; FOREVER_NS: never
+    zone_trend_fire: Bools  # [z] one trend is fire
     zone_size: I8  # [z] members that can alarm
     poll_device: tuple[int, ...]
     device_stale_ns: I8  # [d] silence of a device, FOREVER_NS when it has no points
@@ -58,6 +68,9 @@ def compile_site(plan: Plan) -> Site:
     device = np.frombuffer(table.devices, "<u2").astype(np.int32)
     stale_ns = np.frombuffer(table.stale_ns, "<i8").astype(np.int64)
     params = np.frombuffer(table.params, "<f8").astype(np.float64).reshape(n, len(PARAMS))
+    # Thousands of points have a dozen rows: shared, they stay in the nearest cache. By bytes: NaN.
+    whole = np.ascontiguousarray(params).view(f"V{params.shape[1] * 8}").ravel()
+    _, first, row = np.unique(whole, return_index=True, return_inverse=True)
     assert len(ids) == len(modes) == len(device) == len(stale_ns) == n
     stale_ns[stale_ns <= 0] = FOREVER_NS
     zones_of: dict[int, list[int]] = {}
@@ -83,10 +96,15 @@ def compile_site(plan: Plan) -> Site:
         from_panel=(modes == Mode.STATE) & ~ours.reshape(n),
         stale_ns=stale_ns,
         params=np.ascontiguousarray(params),
+        rows=np.ascontiguousarray(params[first]),
+        row=row.astype(np.uint32),
         zones_of={k: tuple(z) for k, z in zones_of.items()},
         member_point=np.array(member_point, np.int32),
         member_zone=np.array(member_zone, np.int32),
         zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
+        member_sees=np.array([QUANTITIES.get(table.kinds[k], 0) for k in member_point], np.int64),
+        zone_window_ns=np.array([z.window_ns or FOREVER_NS for z in plan.zones], np.int64),
+        zone_trend_fire=np.array([z.trend_fire for z in plan.zones], np.bool_),
         zone_size=np.bincount(np.array(member_zone, np.int64), minlength=len(plan.zones)),
         poll_device=tuple(poll.device for poll in plan.polls),
         device_stale_ns=device_stale_ns,

@@ -13,7 +13,7 @@ import numpy as np
 from agent.core import kernels, records
 from agent.core.alarms import Alarms, Phase
 from agent.core.image import Image
-from agent.core.site import I8, U4, Bools, Site
+from agent.core.site import CO, FOREVER_NS, I8, U4, Bools, Site
 from agent.core.types import Record
 from config.limits import LOST_TOGETHER_NS
 from config.words import Flag
@@ -22,6 +22,7 @@ FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 SUPERVISORY, FAULT, MANUAL = int(Flag.SUPERVISORY), int(Flag.FAULT), int(Flag.MANUAL)
 _OUT_OF_SERVICE = np.uint32(Flag.FAULT | Flag.DISABLED | Flag.TEST)
 _GATES = np.uint32(Flag.DISABLED | Flag.TEST)
+_LEVELS = np.uint32(FIRE | PREALARM)
 _LOST = np.uint32(kernels.STALE | kernels.INVALID)
 
 
@@ -33,6 +34,7 @@ class Zones:
     healthy: I8  # [z] members that can vote
     votes: I8  # [z] members whose fire counts
     coincidence_lost: Bools  # [z]
+    knock_ns: I8  # [z] since when votes stand that are too few; FOREVER_NS when none do
     recalled: Bools  # [z] in fire before the restart; looked at once
 
 
@@ -44,6 +46,7 @@ def new_zones(site: Site) -> Zones:
         healthy=site.zone_size.astype(np.int64),
         votes=np.zeros(z, np.int64),
         coincidence_lost=np.zeros(z, np.bool_),
+        knock_ns=np.full(z, FOREVER_NS, np.int64),
         recalled=np.zeros(z, np.bool_),
     )
 
@@ -51,19 +54,28 @@ def new_zones(site: Site) -> Zones:
 def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     """Points whose trend or loss a neighbour confirms, with the reason: they are fire.
 
-    Two points of one zone that rise at once agree. A point lost while rising or in pre-alarm
-    counts as rising; it is also confirmed by a neighbour that was lost together with it.
+    A trend is confirmed by a second point of its zone that sees the fire too (a trend or a level),
+    smoke and heat by CO. A point lost while rising or in pre-alarm counts as rising; it is also
+    confirmed by a neighbour that was lost together with it.
     """
     bits = image.bits
     in_service = alarms.flags & _GATES == 0
     lost_rising = alarms.lost_in_alarm & (bits & _LOST != 0)
     rising = ((bits & np.uint32(kernels.TREND) != 0) | lost_rising) & in_service
-    if not rising.any():
+    over = (rising | ((bits & _LEVELS) != 0)) & in_service
+    if not over.any():
         return {}
-    member_rises = rising[site.member_point]
-    number = np.bincount(site.member_zone[member_rises], minlength=len(site.zone_needed))
-    agreed = member_rises & (number[site.member_zone] >= 2)
-    out = {int(k): "agreed" for k in site.member_point[agreed]}
+    z = len(site.zone_needed)
+    zone, sees = site.member_zone, site.member_sees
+    up = over[site.member_point] & (sees != 0)
+    trends = rising[site.member_point] & (sees != 0)
+    number, growing = np.bincount(zone[up], minlength=z), np.bincount(zone[trends], minlength=z)
+    co = np.bincount(zone[up & (sees == CO)], minlength=z) > 0
+    other = np.bincount(zone[up & (sees != CO)], minlength=z) > 0
+    agrees = ((number >= 2) & (growing >= 1)) | (co & other)
+    out = {int(k): "agreed" for k in site.member_point[up & agrees[zone]]}
+    alone = trends & site.zone_trend_fire[zone]
+    out |= {int(k): "trend" for k in site.member_point[alone] if int(k) not in out}
     for k in np.flatnonzero(lost_rising & in_service).tolist():
         if k not in out and alarms.phase[k] == Phase.CLEAR and _confirmed(alarms, site, image, k):
             out[k] = "lost in alarm"
@@ -89,6 +101,12 @@ def _confirmed(alarms: Alarms, site: Site, image: Image, k: int) -> bool:
     return False
 
 
+def window_over(zones: Zones, site: Site, mono_ns: int) -> bool:
+    """Whether a first knock has stood for longer than its zone's window."""
+    late = mono_ns - zones.knock_ns >= site.zone_window_ns
+    return bool((late & (zones.flags & np.uint32(FIRE) == 0)).any())
+
+
 def evaluate(
     zones: Zones, alarms: Alarms, site: Site, image: Image, mono_ns: int
 ) -> tuple[list[Record], bool]:
@@ -106,6 +124,9 @@ def evaluate(
     latched = was | zones.recalled
     zones.recalled = np.zeros(z, np.bool_)
     fire = (zones.votes > 0) & ((zones.votes >= needed) | latched | (manual > 0))
+    present = np.bincount(zone[vote & (alarms.phase[point] == Phase.LIVE)], minlength=z) > 0
+    zones.knock_ns = np.where(present, np.minimum(zones.knock_ns, mono_ns), FOREVER_NS)
+    fire |= present & (mono_ns - zones.knock_ns >= site.zone_window_ns)
     pre = np.bincount(zone[effective & np.uint32(PREALARM) != 0], minlength=z)
     supervisory = np.bincount(zone[effective & np.uint32(SUPERVISORY) != 0], minlength=z)
     lost = (site.zone_needed >= 2) & (site.zone_size >= 2)

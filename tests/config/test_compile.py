@@ -182,18 +182,18 @@ def test_defaults_and_their_units(tmp_path: Path) -> None:
         tmp_path,
         """a1: {register: input 0, type: int16, unit: °C, kind: heat, class: A1}
 f: {register: input 1, type: int16, unit: °F, kind: heat, class: A1}
-b: {register: input 2, type: int16, unit: °C, kind: heat, class: B, fire: 80°C}
+b: {register: input 2, type: int16, unit: °C, kind: heat, class: BS, fire: 80°C}
 gas: {register: input 3, type: uint16, unit: "%LEL", kind: gas, prealarm: 20%LEL}
 leak: {register: input 4, type: uint16, unit: A, kind: residual_current, prealarm: 300mA}""",
     )
     a1, f, b = (params(plan, f"d.{n}") for n in ("a1", "f", "b"))
-    assert (a1["fire_level"], a1["fire_clear"], a1["prealarm_level"]) == (57.0, 52.0, 47.0)
+    assert (a1["fire_level"], a1["fire_clear"], a1["prealarm_level"]) == (57.0, 54.0, 52.0)
     assert f["fire_level"] == pytest.approx(134.6)
-    assert f["fire_clear"] == pytest.approx(125.6)
-    assert f["trend_rise"] == pytest.approx(18.0)
+    assert f["fire_clear"] == pytest.approx(129.2)
+    assert f["trend_rise"] == pytest.approx(4.5)
     assert f["trend_slope_per_s"] == pytest.approx(a1["trend_slope_per_s"] * 1.8)
     assert f["trend_tau_s"] == a1["trend_tau_s"]
-    assert (b["fire_level"], b["prealarm_level"]) == (80.0, 64.0)
+    assert (b["fire_level"], b["prealarm_level"]) == (80.0, 67.0)
     assert "trend_slope_per_s" not in b
     assert (params(plan, "d.gas")["fire_level"], params(plan, "d.gas")["prealarm_level"]) == (
         50,

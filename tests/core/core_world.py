@@ -11,7 +11,18 @@ from agent.core import kernels
 from agent.core.cycle import Outcome, State, cycle, new_state
 from agent.core.types import ClockState, Command, Inputs, Now, Record, Verb
 from config.limits import S
-from config.plan import PARAMS, Device, Effect, Line, Output, Plan, PointTable, Poll, Zone
+from config.plan import (
+    PARAMS,
+    PLAN_VERSION,
+    Device,
+    Effect,
+    Line,
+    Output,
+    Plan,
+    PointTable,
+    Poll,
+    Zone,
+)
 from config.words import Flag, Mode, Quality
 from drivers.reading import ReadBack, ReadingBlock
 
@@ -94,7 +105,7 @@ def plan_of(
     lines = (Line("riser", "rs485"), Line("control", "tcp"))
     outputs = (Output("stair_a", 3, 0), Output("stair_b", 3, 1))
     return Plan(
-        1,
+        PLAN_VERSION,
         b"d" * 32,
         "site",
         "Site",

@@ -38,7 +38,7 @@ class Points:
         self.words[:, k.QUALITY] = Quality.NOT_READY
         self.stamps = np.full((self.n, k.STAMPS), k.NEVER, np.int64)
         self.state = np.zeros((self.n, k.STATES))
-        self.params = np.tile(np.array(params(self.row)), (self.n, 1))
+        self.params = np.array([params(self.row)])
         self.changed = np.zeros(max(self.n, 64), np.int32)
 
     def feed(
@@ -285,7 +285,7 @@ VALUES = st.one_of(
 )
 PARAM_ROWS = st.one_of(
     st.sampled_from([params(HEAT), params(LEVELS_ONLY), params(PRESSURE), params({})]),
-    st.lists(VALUES, min_size=12, max_size=12),
+    st.lists(VALUES, min_size=k.PARAM_COLUMNS, max_size=k.PARAM_COLUMNS),
 )
 BLOCK = st.tuples(
     st.integers(-2, 40),  # tenths of a second since the block before
@@ -308,7 +308,7 @@ def test_twin_ahead_and_jit_are_bit_identical(
     worlds = []
     for kernel in (k.step, *compiled):
         p = Points(Mode.ANALOGUE, {}, n=4, kernel=kernel)
-        p.words[:, k.MODE] = modes
+        p.words[:, k.MODE] = np.array(modes) | np.arange(4) << k.ROW_SHIFT
         p.params = np.array(rows, np.float64)
         worlds.append(p)
     t = 50 * S

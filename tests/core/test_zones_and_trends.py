@@ -211,3 +211,60 @@ def test_a_point_lost_in_pre_alarm_is_fire_when_its_neighbour_is_hot_without_a_t
     world.sample({**normal(), A: 49.0, B: 49.0}, 3, quality={B: Quality.BAD})
     assert world.flags(B) & FIRE
     assert world.zone(0) & FIRE
+
+
+SENSES = [
+    ("heat", 0, "heat", Mode.ANALOGUE, HEAT),
+    ("smoke", 0, "smoke", Mode.ANALOGUE, {"prealarm_level": 2.0, "fire_level": 50.0}),
+    ("co", 0, "co", Mode.ANALOGUE, {"prealarm_level": 30.0, "fire_level": 500.0}),
+    ("leak", 0, "residual_current", Mode.ANALOGUE, {"prealarm_level": 300.0}),
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "fire"),
+    [
+        ({0: 20.0, 1: 3.0, 2: 40.0, 3: 0.0}, True),  # smoke with CO
+        ({0: 50.0, 1: 0.0, 2: 40.0, 3: 0.0}, True),  # temperature with CO
+        ({0: 20.0, 1: 3.0, 2: 0.0, 3: 400.0}, False),  # leakage is no second look at a fire
+        ({0: 20.0, 1: 0.0, 2: 40.0, 3: 0.0}, False),
+    ],
+)
+def test_two_quantities_that_agree_are_fire(values: dict[int, float], fire: bool) -> None:
+    w = World(plan_of(SENSES, zones=(Zone("z", (0, 1, 2, 3)),), effects=()))
+    w.sample({0: 20.0, 1: 0.0, 2: 0.0, 3: 0.0}, 5)
+    w.sample(values, 3)
+    assert bool(w.zone(0) & FIRE) == fire
+    assert w.zone(0) & PRE or fire
+
+
+def test_a_first_knock_that_outlasts_the_window_is_fire() -> None:
+    zone = Zone("z", (B, C), 2, window_ns=30 * S)
+    w = World(plan_of(zones=(zone,), effects=(Effect("zone", 0, FIRE, (0,)),)))
+    w.quiet()
+    w.sample({**normal(), C: 60.0}, 30)
+    assert w.zone(0) == PRE
+    w.sample({**normal(), C: 60.0}, 3)
+    assert w.zone(0) & FIRE
+    assert 0 in w.on
+
+
+def test_a_first_knock_that_goes_again_is_no_fire() -> None:
+    w = World(plan_of(zones=(Zone("z", (B, C), 2, window_ns=30 * S),), effects=()))
+    w.quiet()
+    w.sample({**normal(), C: 60.0}, 10)
+    w.quiet(60)
+    assert w.zone(0) == PRE
+
+
+def test_a_trend_alone_is_fire_where_the_site_says_so_and_tells_when() -> None:
+    w = World(plan_of(zones=(Zone("z", (A,), trend_fire=True),), effects=()))
+    w.quiet(30)
+    warm(w, A)
+    assert w.zone(0) & FIRE
+    body = of(w.records, "point/101")[-1].body
+    assert body["why"] == "trend"
+    level, seconds = body["forecast"]
+    assert level == 57.0
+    assert 10 < seconds < 200
+    assert "trend" in body["detail"]
