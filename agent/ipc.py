@@ -28,6 +28,7 @@ import cbor2
 
 from config.limits import (
     IPC_CLIENTS_MAX,
+    IPC_CLIENTS_RESERVED,
     IPC_MESSAGE_BYTES_MAX,
     IPC_PENDING_REQUESTS_MAX,
     IPC_REQUEST_WAIT_NS,
@@ -274,8 +275,15 @@ class Server:
         self._server: asyncio.AbstractServer | None = None
 
     def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more client."""
-        if len(self.connections) >= IPC_CLIENTS_MAX:
+        """Whether there is room for one more client.
+
+        Places are kept for the gateway's own processes: people's clients, however many, must not
+        keep the field process from its record or a courier from the fire call.
+        """
+        most = IPC_CLIENTS_MAX
+        if not connection.roles & (Role.FIELD | Role.COURIER):
+            most -= IPC_CLIENTS_RESERVED
+        if len(self.connections) >= most:
             return False
         self.connections.add(connection)
         return True

@@ -100,6 +100,7 @@ READBACK_WAIT_NS = 2 * S  # an output that does not read back as ordered by then
 # --- between processes ----------------------------------------------------------------------
 IPC_MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 IPC_CLIENTS_MAX = 32
+IPC_CLIENTS_RESERVED = 12  # of these, for the field process and couriers
 IPC_PENDING_REQUESTS_MAX = 64
 POINTS_PAGE_MAX = 500
 IPC_REQUEST_WAIT_NS = 5 * S

@@ -71,26 +71,34 @@ def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Sit
         strict=True,
     )
     first = alarms.first
-    data = cbor2.dumps(
-        {
-            "v": VERSION,
-            "boot": boot,
-            "count": alarms.count,
-            "silenced": alarms.silenced,
-            "first": None if first is None else list(astuple(first)),
-            "points": [list(row) for row in rows],
-            "zones": [
-                site.plan.zones[z].name
-                for z in np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
-            ],
-            "panel": [
-                [site.plan.devices[device].name, address, flags]
-                for (device, address), flags in book.standing.items()
-            ],
-        },
-        canonical=True,
-    )
-    assert len(data) <= ALARM_STATE_BYTES_MAX, "points and panel alarms are bounded"
+    top: dict[str, Any] = {
+        "v": VERSION,
+        "boot": boot,
+        "count": alarms.count,
+        "silenced": alarms.silenced,
+        "first": None if first is None else list(astuple(first)),
+        "points": [list(row) for row in rows],
+        "zones": [
+            site.plan.zones[z].name for z in np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
+        ],
+        "panel": [
+            [site.plan.devices[device].name, address, flags]
+            for (device, address), flags in book.standing.items()
+        ],
+    }
+    return _fitting(top)
+
+
+def _fitting(top: dict[str, Any]) -> bytes:
+    """The snapshot within its bound. Thousands of long names in one fire must not end the process:
+    zones go first, which their points' votes make again, then the panel's latest words."""
+    data = cbor2.dumps(top, canonical=True)
+    if len(data) > ALARM_STATE_BYTES_MAX:
+        data = cbor2.dumps({**top, "zones": []}, canonical=True)
+    while len(data) > ALARM_STATE_BYTES_MAX:
+        assert top["panel"], "points alone always fit"
+        top = {**top, "zones": [], "panel": top["panel"][: len(top["panel"]) // 2]}
+        data = cbor2.dumps(top, canonical=True)
     return data
 
 

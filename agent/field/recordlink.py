@@ -117,8 +117,12 @@ class RecordLink:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _hello(self, hello: dict[str, Any]) -> None:
-        self.events.resume(int(hello["durable"]))
-        self.telemetry.resume(int(hello["telemetry_durable"]))
+        marks = hello.get("durable"), hello.get("telemetry_durable")
+        if not all(isinstance(mark, int) and mark >= 0 for mark in marks):
+            # No record, or one of another version: no reason for the sirens to end.
+            raise IpcError("expected the record's hello, found another answer")
+        self.events.resume(marks[0] or 0)
+        self.telemetry.resume(marks[1] or 0)
         if not hello.get("recalling"):  # else the record's disk has not answered yet
             self._recall(hello.get("state"))
         if self._alarm_state is not None:

@@ -29,7 +29,12 @@ from agent.ipc import (
     Server,
     encode_message,
 )
-from config.limits import IPC_CLIENTS_MAX, IPC_MESSAGE_BYTES_MAX, IPC_PENDING_REQUESTS_MAX
+from config.limits import (
+    IPC_CLIENTS_MAX,
+    IPC_CLIENTS_RESERVED,
+    IPC_MESSAGE_BYTES_MAX,
+    IPC_PENDING_REQUESTS_MAX,
+)
 
 
 @pytest.fixture
@@ -215,3 +220,16 @@ def test_messages_survive_any_chunking(messages: list[Message], step: int) -> No
     decoder = MessageDecoder()
     out = [m for i in range(0, len(data), step) for m in decoder.feed(data[i : i + step])]
     assert out == messages
+
+
+def test_peoples_clients_however_many_leave_room_for_the_field_process(path: Path) -> None:
+    policy = Strangers({os.getuid(): Role.VIEW})
+
+    async def run(server: Server) -> None:
+        crowd = [await Client.connect(path) for _ in range(IPC_CLIENTS_MAX + 4)]
+        for client in crowd[IPC_CLIENTS_MAX - IPC_CLIENTS_RESERVED :]:
+            await client.closed.wait()
+        server.policy = Strangers({os.getuid(): Role.FIELD | Role.VIEW})
+        await (await Client.connect(path)).call("echo", x=1)
+
+    asyncio.run(world(path, policy, run))
