@@ -173,7 +173,7 @@ class Service:
         """Seal and store what there is, remember the places, close the files."""
         for task in list(self._tasks):
             task.cancel()
-        self._intake.flush(self._clock.now())
+        self._intake.close(self._clock.now())
         deadline_ns = self._clock.mono_ns() + RECORD_STOP_NS
         while any(self.journal.ring.pending(db) for db in Db):
             self.journal.tick()

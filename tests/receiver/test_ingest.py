@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.receiver.ingest import ChainId, Ingest, Message, Note
-from agent.receiver.readings import export_readings
+from agent.receiver.readings import export_readings, export_summaries
 from agent.receiver.report import report
 from agent.receiver.store import Store, StoreProblem
 from agent.receiver.trust import read_trust
@@ -99,6 +99,19 @@ def test_readings_come_back_with_names_units_and_quality(world: World) -> None:
         (1 / 3, "good"), (1 / 3, "good"), (1 / 3, "good"), (None, "stale"),
     ]  # fmt: skip
     assert list(export_readings(world.store, "another")) == []
+
+
+def test_summaries_come_back_with_names_and_units_of_points_that_have_a_resolution(
+    world: World,
+) -> None:
+    g = world.gateway
+    acks = world.take(g.epoch(), g.table(), g.summary())
+    assert world.acked(acks)["summary"] == 0
+    (row,) = export_summaries(world.store)
+    assert (row.name, row.unit, row.samples, row.good) == ("a.heat", "°C", 4, 3)
+    figures = (row.minimum, row.mean, row.maximum)
+    assert figures == pytest.approx((20.0, 20.2, 20.3))
+    assert list(export_summaries(world.store, "another")) == []
 
 
 def test_telemetry_before_its_table_is_counted_later(world: World) -> None:
