@@ -140,6 +140,7 @@ COURIER_UNSENT_BYTES_MAX = 2 * 1024 * 1024  # not yet taken by a courier: offer 
 RECORD_STOP_NS = 5 * S
 COURIER_ABSENT_NS = 30 * S  # a courier of the plan that has not come by then is a fault
 EVICT_LOOK_NS = 30 * S
+HEARTBEAT_NS = 60 * S  # signed heads of all lanes, to every courier that is connected
 RECORD_KEEP_BYTES = 64 * 1024  # a free block larger than this goes back to the system
 KEY_FILE_BYTES_MAX = 8_192
 
@@ -169,6 +170,7 @@ RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, 
 RECEIVER_ACKS_SENT_MAX = 16  # acknowledgements without their PUBACK
 RECEIVER_EVIDENCE_MAX = 1_024  # signed batches kept although they contradict what is held
 RECEIVER_FINDINGS_MAX = 100_000
+TAIL_PATIENCE_NS = 110 * S  # a lane that stands still while two heartbeats say that there is more
 TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
 
 # --- the simulator --------------------------------------------------------------------------
@@ -198,6 +200,7 @@ assert (
 assert SUMMARY_NS % TELEMETRY_BATCH_NS == TELEMETRY_BATCH_NS // 2, "jitter moves no boundary"
 assert COURIER_UNSENT_BYTES_MAX + BATCH_BYTES_MAX < IPC_SEND_BUFFER_BYTES_MAX
 assert COURIER_BULK_WINDOW < COURIER_WINDOW
+assert HEARTBEAT_NS < TAIL_PATIENCE_NS < 3 * HEARTBEAT_NS
 assert CBOR_ITEMS_MAX >= 16 * POINTS_MAX
 assert STALE_NS_MAX < 100 * S
 assert RECONNECT_WAIT_NS_MAX <= UNIT_BACKOFF_NS_MAX <= 10 * S

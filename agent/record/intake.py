@@ -64,6 +64,10 @@ class Intake:
         self._table_parts = ()  # sealed, or not needed
         self._journal.add(entries)
 
+    def heads(self) -> dict[str, tuple[int, bytes]]:
+        """lane -> (seq, hash) of the last batch sealed in the open epoch."""
+        return self._sealer.heads()
+
     # --- events ---------------------------------------------------------------------------------
 
     def hello(self, session: bytes, durable: int, telemetry_durable: int, now: Now) -> None:

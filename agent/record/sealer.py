@@ -83,6 +83,12 @@ class Sealer:
         self.opening = Sealed(number, epoch, data, hash_of(data), _known_wall(now))
         self.place = EpochPlace(ordinal, epoch, self.opening.hash)
 
+    def heads(self) -> dict[str, tuple[int, bytes]]:
+        """lane -> (seq, hash) of the last batch sealed, the epoch's own included."""
+        heads = {str(lane): (seq - 1, self._prev[lane]) for lane, seq in self._next.items()}
+        heads[str(Lane.EPOCH)] = (self.place.ordinal, self.place.hash)
+        return heads
+
     def seal(
         self,
         lane: str,

@@ -30,11 +30,13 @@ from agent.record.tables import table_is_kept
 from agent.record.worker import Worker
 from agent.uplink.batch import Loss, LossReason
 from agent.uplink.cose import Signer, Trust
+from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
 from config.limits import (
     ALARM_STATE_BYTES_MAX,
     COURIER_ABSENT_NS,
     COURIER_STATE_TEXT_MAX,
     EVICT_LOOK_NS,
+    HEARTBEAT_NS,
     PLACES_WRITE_NS,
     RECORD_STOP_NS,
     RECORD_TICK_NS,
@@ -92,6 +94,7 @@ class Service:
         self._refusals: dict[str, int] = {}
         self._started_ns = settings.clock.mono_ns()
         self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
+        self._heartbeat_ns = self._started_ns
         self._cutting: dict[Number, tuple[Db, list[Cut]]] = {}
 
     # --- start and end --------------------------------------------------------------------------
@@ -160,6 +163,9 @@ class Service:
             self._places_ns = now.mono_ns
             for db, places in self._moved_places():
                 self._spawn(self._save(db, places))
+        if now.mono_ns - self._heartbeat_ns >= HEARTBEAT_NS:
+            self._heartbeat_ns = now.mono_ns
+            self._heartbeat(now)
         if now.mono_ns - self._refusals_ns >= REFUSAL_EVENT_NS:
             self._refusals_ns = now.mono_ns
             self._tell_refusals(now)
@@ -402,6 +408,16 @@ class Service:
                 self._pump()
 
         self._spawn(fetch())
+
+    def _heartbeat(self, now: Now) -> None:
+        s, place = self.settings, self._place
+        beat = Heartbeat(
+            s.site.gateway, place.epoch, place.ordinal, self._clock.boot_id, now.mono_ns,
+            now.wall_ns, int(now.clock), self._intake.heads(),
+        )  # fmt: skip
+        message = {"e": "heartbeat", "bytes": seal_heartbeat(beat, s.signer)}
+        for courier in self._couriers.values():
+            courier.tell(message)
 
     def _moved_places(self) -> list[tuple[Db, list[Place]]]:
         moved = [place for c in self._couriers.values() for place in c.dirty_places()]

@@ -23,6 +23,7 @@ from config.limits import BATCH_BYTES_MAX
 
 BATCH_TYPE = "application/vnd.embergate.batch+cbor"
 ACK_TYPE = "application/vnd.embergate.ack+cbor"
+HEARTBEAT_TYPE = "application/vnd.embergate.heartbeat+cbor"
 
 _ALG, _EDDSA, _TYPE, _KID = 1, -8, 3, 4  # RFC 9052 table 2, RFC 9053 table 2
 _SIGN1_TAG = 0xD2  # tag 18, one byte

@@ -12,6 +12,7 @@ from agent.uplink.batch import ZERO_HASH, Batch, Codec, hash_of, seal
 from agent.uplink.columns import PollSamples, encode_columns
 from agent.uplink.cose import Signer
 from agent.uplink.events import EpochData, EventRecord, Head, encode_epoch, encode_events
+from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
 from agent.uplink.minutes import PollSummary, encode_minutes
 from agent.uplink.table import Table, encode_table, split_table, table_hash
 from config.limits import MS
@@ -81,6 +82,14 @@ class Gateway:
         data = encode_columns([PollSamples(3, mono, value, quality)], steps.get, first)
         self._mono_ns = int(mono[-1])
         return self._next("telemetry", Codec.COLUMNS, data, first)
+
+    def heartbeat(self, after_s: int, name: str | None = None) -> tuple[str, bytes]:
+        heads = {lane: (head.seq, head.hash) for lane, head in self.heads.items()}
+        heads["epoch"] = (self.ordinal, self._epoch_hash)
+        beat = Heartbeat(
+            name or self.name, self.epoch_id, self.ordinal, BOOT, after_s * 10**9, WALL_NS, 2, heads
+        )
+        return self._topic("heartbeat"), seal_heartbeat(beat, self.signer)
 
     def summary(self) -> tuple[str, bytes]:
         whole = [np.array([n, 0], np.int64) for n in (3, 200, 203, 202)]

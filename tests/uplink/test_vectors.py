@@ -21,6 +21,7 @@ from agent.uplink.batch import hash_of, open_batch
 from agent.uplink.columns import decode_columns
 from agent.uplink.cose import Trust, TrustedKey
 from agent.uplink.errors import UplinkError
+from agent.uplink.heartbeat import open_heartbeat
 from agent.uplink.history import History
 from agent.uplink.table import decode_part, join_table
 
@@ -110,6 +111,18 @@ def test_a_reader_written_from_the_document_reads_the_summary() -> None:
     assert scaled(lows) == figures["minimum"]
     assert scaled([a + b for a, b in zip(lows, highs, strict=True)]) == figures["maximum"]
     assert scaled([a + b for a, b in zip(lows, means, strict=True)]) == figures["mean"]
+
+
+def test_the_heartbeat() -> None:
+    vector = FILES["heartbeat"]
+    message = bytes.fromhex(vector["message"])
+    beat = open_heartbeat(message, TRUST)
+    assert {k: maker().plain(getattr(beat, k)) for k in vector["heartbeat"]} == vector["heartbeat"]
+    payload = read_message(message, bytes.fromhex(KEYS["device"]["public"]))
+    assert payload[8]["fire"] == [0, bytes.fromhex(FILES["batch-fire"]["hash"])]
+    with pytest.raises(UplinkError) as caught:
+        open_batch(message, TRUST)
+    assert caught.value.code == "wrong_type"
 
 
 def test_the_acknowledgement() -> None:

@@ -24,6 +24,7 @@ from agent.uplink.batch import ZERO_HASH, Batch, Codec, Loss, LossReason, hash_o
 from agent.uplink.columns import PollSamples, decode_columns, encode_columns
 from agent.uplink.cose import Signer
 from agent.uplink.events import EpochData, EventRecord, Head, encode_epoch, encode_events
+from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
 from agent.uplink.minutes import PollSummary, decode_minutes, encode_minutes
 from agent.uplink.table import Table, encode_table, split_table, table_hash
 
@@ -167,6 +168,12 @@ def documents() -> dict[str, dict[str, Any]]:
     fire = out["batch-fire"]
     ack = Ack(GATEWAY, EPOCH, "fire", 0, bytes.fromhex(fire["hash"]), WALL + 1_000_000_000)
     out["ack-fire"] = {"message": seal_ack(ack, platform).hex(), "ack": plain(asdict(ack))}
+    named = {"epoch": "batch-epoch-first", "fire": "batch-fire"}
+    heads = {lane: (0, bytes.fromhex(out[name]["hash"])) for lane, name in named.items()}
+    beat = Heartbeat(GATEWAY, EPOCH, 0, BOOT, MONO + 60_000_000_000, WALL, 2, heads)
+    out["heartbeat"] = {
+        "message": seal_heartbeat(beat, device).hex(), "heartbeat": plain(asdict(beat)),
+    }  # fmt: skip
     message = bytearray.fromhex(fire["message"])
     out["refused"] = refused(bytes(message), device, platform)
     return out
