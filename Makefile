@@ -4,6 +4,8 @@
 #                             RECORDING=FILE.csv.gz plays a recorded fire
 #   make test                 lint and every test, in at most 10 minutes on two cores
 #
+#   make evaluate DATA=DIR    recordings scored against a fixed detector; SITE=FILE, REPORT=DIR
+#
 # The others: bench, fuzz, lint, kernel, lock, clean. Everything Python lives in .venv; a repeated
 # run installs nothing. PYTHON=... chooses an interpreter, otherwise the newest suitable is taken.
 
@@ -29,7 +31,7 @@ ifneq ($(USABLE),True)
 REMAKE := FORCE
 endif
 
-.PHONY: help demo test bench fuzz lint lock kernel clean runtime dev built-kernel test-tools FORCE
+.PHONY: help demo test bench evaluate fuzz lint lock kernel clean runtime dev built-kernel test-tools FORCE
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -46,6 +48,9 @@ fuzz: dev
 
 bench: test-tools runtime
 	PYTHONPATH=tests $(PY) -m bench.run
+
+evaluate: runtime
+	@scripts/evaluate-data '$(DATA)' '$(or $(REPORT),build/evaluation)' $(if $(SITE),'$(SITE)')
 
 lint: dev
 	$(PY) -m ruff check .

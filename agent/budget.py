@@ -1,16 +1,16 @@
-"""Time on a line: how much of it the polls take, and how long a siren order may wait. Pure."""
+"""Time on a line: what its polls take of it, and how long an alarm and a siren may wait. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.limits import S
-from config.plan import Line, Plan, Poll
-from config.words import LineKind
+from config.limits import ALARM_POLLS_RUN_MAX, PROBE_PAUSE_FACTOR, S
+from config.plan import Line, Plan
+from drivers.modbus.frame import Query, read_query, write_coil_query
+from drivers.modbus.timing import LineTiming
 
-_REQUEST_BYTES = 8  # a read, and a write of one coil (Modbus V1.1b3, 6.1 to 6.5)
-_REPLY_FIXED_BYTES = 5
-_FAST_SILENCE_NS = 1_750_000  # above 19,200 baud the silence is fixed (serial line V1.02, 2.5.1.1)
+DEAD = (0, 1, 3)
+"""Numbers of dead units that the latencies are told for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,47 +18,84 @@ class Budget:
     """Of one line.
 
     share: of the line's time, the least that its polls and read-backs can take; above 1 they
-    cannot all be done. siren_ns: from a decision to the end of the coil's write request, at most,
-    when the transaction in flight is one that is never answered.
+    cannot all be done. requests_per_s, registers_per_s: of all polls, read-backs and heartbeats
+    (16 bits count as a register).
+    alarm_ns: from a change at a device to the end of the reply that tells it, at most, with
+    DEAD[i] units dead; (0, 0, 0) on a line without alarm points. siren_ns: from a decision to the
+    end of the coil's write request, at most. Both take it that a living unit answers within 10 ms.
     """
 
     share: float
-    siren_ns: int
+    requests_per_s: float
+    registers_per_s: float
+    alarm_ns: tuple[int, ...]
+    siren_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    query: Query
+    interval_ns: int
+    alarm: bool
 
 
 def budgets(plan: Plan) -> tuple[Budget, ...]:
-    """One for each line of the plan. TCP takes no time of its own here."""
+    """One for each line of the plan. TCP takes no time of its own on the wire."""
     return tuple(_budget(plan, i, line) for i, line in enumerate(plan.lines))
 
 
+def _work(plan: Plan, index: int) -> list[_Work]:
+    out = []
+    for poll in plan.polls:
+        device = plan.devices[poll.device]
+        if device.line == index:
+            query = read_query(device.unit, poll.function, poll.address, poll.count)
+            out.append(_Work(query, poll.interval_ns, poll.alarm))
+    for output in plan.outputs:
+        device = plan.devices[output.device]
+        if device.line == index:
+            query = read_query(device.unit, 1, output.coil, 1)
+            out.append(_Work(query, output.readback_ns, alarm=False))
+    return out
+
+
 def _budget(plan: Plan, index: int, line: Line) -> Budget:
-    on_line = [i for i, d in enumerate(plan.devices) if d.line == index]
-    taken = sum(
-        transaction_ns(line, _reply_bytes(p)) / p.interval_ns
-        for p in plan.polls
-        if p.device in on_line
+    timing = LineTiming(line)
+    works = _work(plan, index)
+    share = sum(_least_ns(timing, w.query) / w.interval_ns for w in works)
+    # The reply has the function and the length before its data.
+    words = sum(-(-(w.query.reply_bytes - 2) // 2) * S / w.interval_ns for w in works)
+    write = write_coil_query(1, 0, on=True)
+    likely = [timing.likely_ns(w.query) for w in works]
+    worst = max((timing.worst_ns(w.query) for w in works), default=0)
+    leaves_ns = timing.quiet_ns + timing.request_ns(write)
+    return Budget(
+        share,
+        sum(S / w.interval_ns for w in works),
+        words,
+        tuple(_alarm_ns(timing, works, dead, worst) for dead in DEAD),
+        tuple((worst if dead else max(likely, default=0)) + leaves_ns for dead in DEAD),
     )
-    outputs = [o for o in plan.outputs if o.device in on_line]
-    taken += sum(transaction_ns(line, _REPLY_FIXED_BYTES + 1) / o.readback_ns for o in outputs)
-    request = _frame_ns(line, _REQUEST_BYTES)
-    in_flight = request + line.reply_timeout_ns + line.turnaround_ns
-    return Budget(taken, in_flight + request + line.turnaround_ns)
 
 
-def transaction_ns(line: Line, reply_bytes: int) -> int:
+def _least_ns(timing: LineTiming, query: Query) -> int:
     """A request and its reply, each with the silence before it; an instantly answering unit."""
-    return _frame_ns(line, _REQUEST_BYTES) + _frame_ns(line, reply_bytes) + line.turnaround_ns
+    wire_ns = timing.request_ns(query) + timing.reply_ns(query)
+    return wire_ns + timing.silence_ns + timing.quiet_ns if timing.char_ns else timing.quiet_ns
 
 
-def _reply_bytes(poll: Poll) -> int:
-    data = (poll.count + 7) // 8 if poll.function in (1, 2) else 2 * poll.count
-    return _REPLY_FIXED_BYTES + data
+def _alarm_ns(timing: LineTiming, works: list[_Work], dead: int, worst_ns: int) -> int:
+    """A change just behind a poll waits for the next one, which may be the last of a round.
 
-
-def _frame_ns(line: Line, size: int) -> int:
-    if line.kind != LineKind.RS485:
+    A round: every alarm poll once, the rest in its turns between them, and the probes of dead
+    units, which get one part in (1 + PROBE_PAUSE_FACTOR) of the time.
+    """
+    alarms = [w for w in works if w.alarm]
+    if not alarms:
         return 0
-    bits = 1 + 8 + (line.parity != "N") + line.stop_bits
-    character = bits * S // line.baud
-    silence = _FAST_SILENCE_NS if line.baud > 19_200 else 7 * character // 2
-    return size * character + silence
+    rest_ns = max((timing.likely_ns(w.query) for w in works if not w.alarm), default=0)
+    turns = -(-len(alarms) // ALARM_POLLS_RUN_MAX)
+    round_ns = sum(timing.likely_ns(w.query) for w in alarms) + turns * rest_ns
+    probes = min(dead, 1 + round_ns // max(1, (1 + PROBE_PAUSE_FACTOR) * worst_ns))
+    round_ns += probes * worst_ns
+    return max(round_ns, *(w.interval_ns for w in alarms)) + round_ns

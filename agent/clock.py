@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.boot import boot_id
 from agent.core.types import ClockState, Now
 from config.limits import CLOCK_STATE_EVERY_NS, WALL_NS_MIN
+
+__all__ = ["SystemClock", "boot_id", "kernel_sync_query"]
 
 _STA_UNSYNC = 0x40  # linux/timex.h
 _TIMEX_BYTES = 256  # struct timex has 208 bytes on 64-bit, 128 on 32-bit
@@ -49,12 +52,6 @@ class SystemClock:
         if self._once or wall_ns >= WALL_NS_MIN:
             return ClockState.HOLDOVER  # it was set once, or a battery kept it
         return ClockState.UNSET
-
-
-def boot_id() -> bytes:
-    """The 16 bytes of the kernel's boot id: monotonic times compare within one boot only."""
-    text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    return bytes.fromhex(text.strip().replace("-", ""))
 
 
 def kernel_sync_query() -> Callable[[], bool]:

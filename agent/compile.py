@@ -17,7 +17,7 @@ from agent.budget import budgets
 from config import model
 from config.checks import check_site, named_points
 from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
-from config.limits import STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
+from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
 from config.plan import (
     NO_BIT,
@@ -34,6 +34,7 @@ from config.plan import (
     Poll,
     WordRule,
     Zone,
+    bit_field,
     encode_plan,
 )
 from config.problems import Problem, Problems
@@ -69,7 +70,7 @@ def check_file(path: Path) -> Checked:
 
 def _check(data: bytes, path: Path, problems: Problems) -> Checked:
     document = load(data, path.name, problems)
-    read = _clean_site(document, problems) if document is not None else None
+    read = _clean_site(document, problems, path.parent) if document is not None else None
     ledger_file = ledger_path(path)
     old = read_ledger(ledger_file, problems) if read is not None else None
     if read is None or old is None or len(problems):
@@ -77,15 +78,24 @@ def _check(data: bytes, path: Path, problems: Problems) -> Checked:
     ledger = update(old, read.site)
     plan = compile_plan(read.site, ledger, digest(data, read.profiles, ledger))
     assert document is not None
-    _check_time(plan, document, problems)
+    _check_time(plan, read.site, document, problems)
     if len(problems):
         return Checked(problems.in_order(), problems.left_off)
     return Checked((), 0, plan, read.site, ledger, ledger_file)
 
 
-def _check_time(plan: Plan, document: Document, problems: Problems) -> None:
-    """A line whose polls take more time than there is can never keep its intervals."""
-    for line, budget in zip(plan.lines, budgets(plan), strict=True):
+def _check_time(plan: Plan, site: model.Site, document: Document, problems: Problems) -> None:
+    """A line whose polls take more time than there is can never keep its intervals; and one with
+    limits of its own keeps them with a dead unit, too."""
+    for line, link, budget in zip(plan.lines, site.links, budgets(plan), strict=True):
+        for message, most, found in (
+            ("bus.alarm_within", link.alarm_within_ns, budget.alarm_ns[1]),
+            ("bus.siren_within", link.siren_within_ns, budget.siren_ns[1]),
+        ):
+            if most is not None and found > most:
+                at = ("links", line.name, message.removeprefix("bus."))
+                told = {"found": f"{-(-found // MS)}ms"}
+                problems.add(Problem(message, document.place(at), at, "bus.within", told))
         if budget.share > 1.0:
             path = ("links", line.name)
             args = {"share": f"{budget.share:.0%}"}
@@ -93,9 +103,9 @@ def _check_time(plan: Plan, document: Document, problems: Problems) -> None:
             problems.add(Problem("bus.overload", span, path, "bus.overload", args))
 
 
-def _clean_site(document: Document, problems: Problems) -> SiteFile | None:
+def _clean_site(document: Document, problems: Problems, directory: Path) -> SiteFile | None:
     """The site when shape and cross-checks are clean; a pass runs only after a clean one."""
-    read = read_site(document, problems)
+    read = read_site(document, problems, directory)
     if read is None:
         return None
     check_site(read.site, document, problems)
@@ -160,7 +170,9 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         region=site.region,
         points=_point_table(flat),
         lines=tuple(_line(link) for link in site.links),
-        devices=tuple(Device(d.name, line_index[d.link], d.unit, d.profile) for d in site.devices),
+        devices=tuple(
+            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat) for d in site.devices
+        ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
         zones=tuple(zones),
@@ -203,9 +215,11 @@ def _line(link: model.TcpLink | model.Rs485Link) -> Line:
     )  # fmt: skip
 
 
-def _courier(courier: model.MqttCourier) -> Courier:
+def _courier(courier: model.MqttCourier | model.Gb26875Courier) -> Courier:
     """Settings that are not given are not there: a courier never sees an empty path."""
     given = courier.model_dump(exclude={"name", "kind"})
+    if isinstance(courier, model.Gb26875Courier):
+        return Courier(courier.name, courier.kind, {**given, "addresses": dict(courier.addresses)})
     settings = {k: v for k, v in given.items() if v not in ("", False)}
     settings["insecure"] = not courier.tls
     settings["version"] = "auto"  # MQTT 5, or 3.1.1 where the broker speaks no 5
@@ -251,11 +265,18 @@ def _polls(
             points=_pack("I", [indices[k] for k in request.keys]),
             offsets=_pack("H", [p.address - request.address for p in chosen]),
             types=_pack("B", [VALUE_TYPES.index(p.type) for p in chosen]),
-            bits=_pack("B", [NO_BIT if p.bit is None else p.bit for p in chosen]),
+            bits=_pack(
+                "B", [NO_BIT if p.bit is None else bit_field(p.bit, p.bits) for p in chosen]
+            ),
             scales=_pack("d", [p.scale for p in chosen]),
             biases=_pack("d", [p.bias for p in chosen]),
             rules=_pack("H", [_rule(p, rules) for p in chosen]),
+            confirms=_confirms(chosen),
         )
+
+
+def _confirms(points: Sequence[model.Point]) -> bytes:
+    return bytes(p.confirm for p in points) if any(p.confirm for p in points) else b""
 
 
 def _rule(point: model.Point, rules: dict[model.Rule, int]) -> int:

@@ -304,8 +304,9 @@ class Server:
 
     async def stop(self) -> None:
         """Close the socket and every connection."""
-        if self._server is not None:
-            self._server.close()
+        if self._server is None:
+            return  # what is at the path is not ours
+        self._server.close()
         for connection in list(self.connections):
             connection.close()
         with contextlib.suppress(FileNotFoundError):

@@ -6,10 +6,11 @@ sound and fires that sound nothing. All problems of the pass at once, in the ord
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from config.loader import Document
-from config.model import Device, Point, Rs485Link, Site
+from config.model import Device, Gb26875Courier, Point, Rs485Link, Site
 from config.problems import Path, Problem, Problems
 from config.profiles import names_in
 from config.registers import COIL, DISCRETE, short_form
@@ -32,6 +33,7 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     checks.zones()
     checks.sirens()
     checks.effects()
+    checks.centres()
     if not len(problems):
         checks.silence()
 
@@ -143,11 +145,20 @@ class _Checks:
             tables.setdefault(point.function, []).append(point)
         for points in tables.values():
             points.sort(key=lambda p: (p.address, p.width))
+            fields: dict[int, list[Point]] = defaultdict(list)
+            for point in points:
+                if point.bits > 1:
+                    fields[point.address].append(point)
             reach = points[0]  # of those so far, the one that ends last
             places: dict[tuple[int, int | None], Point] = {}
             for point in points:
                 same = places.setdefault((point.address, point.bit), point)
-                if same is not point:
+                crossed = next(
+                    (p for p in fields.get(point.address, ()) if _bits_cross(p, point)), None
+                )
+                if same is point and crossed is not None:
+                    self._pair("point.bits", point, crossed)
+                elif same is not point:
                     self._pair("point.same", point, same)
                 elif point.address < reach.address + reach.width and not (
                     point.address == reach.address and point.width == reach.width
@@ -162,7 +173,23 @@ class _Checks:
             a, b = b, a
         wide = a if a.width > 1 else b
         self.add(message_id, a.where, key=True, name=a.name, other=b.name, mine=_extent(a),
-                 theirs=_extent(b), line=self.line(b.where), type=wide.type)  # fmt: skip
+                 theirs=_extent(b), line=self.line(b.where), type=wide.type,
+                 count=str(wide.width))  # fmt: skip
+
+    # --- couriers -------------------------------------------------------------------------------
+
+    def centres(self) -> None:
+        """Addresses are of points, zones or sirens that there are."""
+        sirens = {s.name for s in self.site.sirens}
+        for courier in self.site.couriers:
+            if isinstance(courier, Gb26875Courier):
+                for name, _ in courier.addresses:
+                    path = ("couriers", courier.name, "addresses", name)
+                    if name in sirens or name in self.zone_of:
+                        continue
+                    points = self.point_reference(name, path)
+                    if points and name != f"{name.partition('.')[0]}.{points[0].name}":
+                        self.add("ref.unknown", path, "", noun="point", value=name)
 
     # --- zones, sirens, effects -----------------------------------------------------------------
 
@@ -300,6 +327,13 @@ class _Checks:
         for siren in self.site.sirens:
             if siren.name not in sounded:
                 self.add("siren.unused", ("sirens", siren.name), "siren.unused", key=True)
+
+
+def _bits_cross(first: Point, second: Point) -> bool:
+    """Two bit fields of one register that have some bits in common, and not the first one."""
+    if first.address != second.address or first.bit is None or second.bit is None:
+        return False
+    return first.bit < second.bit < first.bit + first.bits
 
 
 def _extent(point: Point) -> str:

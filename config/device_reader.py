@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path as FilePath
+
 import yaml
 
 from config import model
+from config.heartbeat_reader import read_heartbeat
 from config.limits import POINTS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
 from config.point_reader import POINT_KEYS, Fields, read_point
 from config.problems import Path
-from config.profiles import Profile, Relocated, load_profile, names_in, profile_names
+from config.profiles import (
+    Profile,
+    Relocated,
+    load_profile,
+    names_in,
+    own_profile,
+    profile_names,
+)
 from config.shape import Keys, Reader
 
-_DEVICE = Keys(("link", "unit"), ("profile", "use", "points", "poll"))
+_DEVICE = Keys(("link", "unit"), ("profile", "use", "points", "poll", "heartbeat"))
+
+
+_OWN = re.compile(r"\./(?!\.)[\w.-]{1,120}\.ya?ml")
 
 
 class DeviceReader:
-    """Reads devices through a site's reader; remembers the profiles that were used."""
+    """Reads devices through a site's reader; remembers the profiles that were used.
 
-    def __init__(self, reader: Reader) -> None:
+    directory: where the site file is, for profiles of its own.
+    """
+
+    def __init__(self, reader: Reader, directory: FilePath | None = None) -> None:
         self._reader = reader
+        self._directory = directory
         self.profiles: dict[str, Profile] = {}
         self._names = profile_names()
 
@@ -43,24 +61,37 @@ class DeviceReader:
                 return None
         elif "use" in found:
             reader.problem("use.no_profile", found["use"], (*path, "use"), "use.no_profile")
+        heart: tuple[int, ...] | None = ()
+        if "heartbeat" in found:
+            heart = read_heartbeat(reader, found["heartbeat"], (*path, "heartbeat"))
         points = self._points(found, key, path, profile, poll)
         coils = profile.coils if profile else None
-        if points is None or link is None or unit is None:
+        if points is None or link is None or unit is None or heart is None:
             return None
         if not points and coils is None and "points" not in found and "use" not in found:
             reader.problem("device.no_points", key, path, "device.no_points")
             return None
         return model.Device(
             name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
-            coils=coils, points=tuple(points),
+            coils=coils, points=tuple(points), heartbeat=heart,
         )  # fmt: skip
 
     def _profile(self, node: yaml.Node, path: Path) -> Profile | None:
-        word = self._reader.choice(node, path, self._names, "a profile")
+        word = self._reader.text(node, path, "a profile")
         if word is None:
             return None
+        own = own_profile(word)
+        if own and (self._directory is None or not _OWN.fullmatch(word)):
+            self._reader.problem("profile.path", node, path, "profile.path", value=word)
+            return None
+        if not own and self._reader.choice(node, path, self._names, "a profile") is None:
+            return None
         if word not in self.profiles:
-            profile = load_profile(word, self._reader.problems)
+            if own and self._directory is not None and not (self._directory / word).is_file():
+                self._reader.problem("profile.none", node, path, "profile.none", value=word)
+                return None
+            directory = self._directory if own else None
+            profile = load_profile(word, self._reader.problems, directory)
             if profile is None:
                 return None
             self.profiles[word] = profile
@@ -96,16 +127,37 @@ class DeviceReader:
             return None
         out: Fields = {}
         base = profile.fields(name) if profile is not None else None
+        for word, node, item in entries:
+            if word == "from":
+                base = self._from(item, (*path, "from"), node, profile)
+                if base is None:
+                    return None
         if base is not None:
             out = Relocated(at, named=True).fields(base)
-        known = POINT_KEYS.all
+        known = (*POINT_KEYS.all, "from")
         for word, node, item in entries:
+            if word == "from":
+                continue
             if word in known:
                 out[word] = item
             else:
                 rest = [k for k in known if k not in out]
                 reader.unknown("key.unknown", node, path, rest, value=word)
         return out
+
+    def _from(
+        self, item: yaml.Node, path: Path, at: yaml.Node, profile: Profile | None
+    ) -> Fields | None:
+        """The keys of the profile's point that the site gives a name of its own."""
+        if profile is None:
+            self._reader.problem("from.no_profile", at, path, "use.no_profile")
+            return None
+        text = self._reader.text(item, path, "a point")
+        base = profile.fields(text) if text is not None else None
+        if base is None and text is not None:
+            self._reader.unknown("use.unknown", item, path, profile.known(), value=text,
+                                 profile=profile.name)  # fmt: skip
+        return base
 
     def _used(
         self, found: Fields, key: yaml.Node, path: Path, profile: Profile | None, poll: int | None,

@@ -19,7 +19,10 @@ from config.words import Mode
 LEVELS = ("fire", "prealarm", "low")
 """Keys of site.yaml whose value is a level; each has a `_clear` beside it."""
 
-ANALOGUE_TYPES = ("int16", "uint16", "int32", "uint32", "float32")
+ANALOGUE_TYPES = (
+    *("int16", "uint16", "int32", "uint32", "float32"),
+    *("int64", "uint64", "float64", "bcd16", "bcd32", "bcd64"),
+)
 
 
 @dataclass(frozen=True, slots=True)

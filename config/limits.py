@@ -39,7 +39,20 @@ TCP_UNACKNOWLEDGED_NS_MAX = 5 * S  # then the kernel gives a connection up
 RECONNECT_WAIT_NS_MIN = 200 * MS
 RECONNECT_WAIT_NS_MAX = 5 * S
 UNIT_BACKOFF_NS_MIN = 500 * MS
-UNIT_BACKOFF_NS_MAX = 5 * S  # a revived unit is polled again within this
+UNIT_BACKOFF_NS_MAX = 7 * S  # a revived unit is polled again within this
+PROBE_PAUSE_FACTOR = 3  # probes of dead units take at most one part in (1 + this) of a line's time
+DAMAGED_RETRY_NS = 20 * MS  # a reply with a wrong checksum is asked for again after this
+MALFORMED_RUN_MAX = 4  # replies spoiled beyond recognition, in a row, that are not yet silence
+DAMAGED_WAIT_NS = 20 * MS  # after such a reply, nothing better is waited for longer than this
+JAMS_RUN_MAX = 3  # waits for silence in vain, one after the other: the line is jammed ...
+JAM_CLEAR_NS = 10 * S  # ... until there were none for this long
+CONFIRM_NS_MAX = (
+    250 * MS
+)  # the second read that confirms an alarm comes by then, or is not waited for
+COUNTERS_EVENT_NS = 3_600 * S  # the counters of every line go to the record this often
+FREEZE_NS_MIN = 2 * S  # a heartbeat that stands still for less than this says nothing
+FREEZE_NS_MAX = 60 * S
+FREEZE_POLLS = 4  # reads of a heartbeat in the time after which it counts as frozen
 ORDER_RETRY_NS_MIN = 100 * MS  # a siren order that failed is tried again after this ...
 ORDER_RETRY_NS_MAX = 1 * S  # ... doubling up to this, for ever
 ALARM_POLLS_RUN_MAX = 3  # alarm polls in a row while another poll waits
@@ -87,7 +100,9 @@ SUBMIT_UNSENT_BYTES_MAX = 1024 * 1024  # more than this not taken: the record ha
 RECORD_RETRY_NS = 250 * MS
 RECORD_LOST_NS = 10 * S  # without the record for this long is a fault
 DURABLE_WAITS_KEPT = 4_096  # for the percentiles in status
-LATCH_BYTES_MAX = 64 * 1024
+LATCH_BYTES_MAX = 128 * 1024
+CONTROL_RETRY_NS = 5 * S
+WARM_UP_NS_MAX = 600 * S  # a point that is not ready for longer than this is faulty
 
 # --- the journal ---------------------------------------------------------------------------
 JOURNAL_TEXT_BYTES_MAX = 4_096
@@ -164,6 +179,29 @@ MQTT_LEGACY_NS = 3_600 * S  # for so long such a broker is not asked for version
 MQTT_ACK_BYTES_MAX = 4_096
 MQTT_PACKET_BYTES_MAX = BATCH_BYTES_MAX + 65_536
 
+# --- monitoring centres (GB/T 26875.3-2011) ---------------------------------------------------
+COURIER_EVENT_WORDS_MAX = 16  # kinds of events of one courier that wait to be put on record
+COURIER_EVENT_FIELDS_MAX = 8
+COURIER_SEEN_MAX = 4_096  # events remembered, so that one that is sealed twice is told once
+GB26875_OPERATIONS_MAX = 102  # of an operation log that a centre may ask for (types 64, 84)
+GB26875_ROUND_NS_MAX = 10 * S  # all tries of one exchange (6.5; GB 26875.1: at the centre by then)
+GB26875_REPLY_NS_MIN = 1 * S
+GB26875_RESENDS_MAX = 9
+GB26875_BEAT_NS_MIN = 5 * S
+GB26875_BEAT_NS_MAX = 3_600 * S
+GB26875_BEAT_FAST_NS = 5 * S  # after a heartbeat that nobody answered
+GB26875_RECONNECT_TRIES = 2  # unanswered in a row: the next try goes over a new connection
+GB26875_DENIED_WAIT_NS = 10 * S  # before a fire that was denied a whole round is sent again
+GB26875_FALSE_START_NS = 2 * S  # a frame that does not end by then is none
+GB26875_ERRORS_MAX = 32  # in a row without a frame: the other end speaks something else
+GB26875_UNSENT_BYTES_MAX = 65_536  # more not taken by the network: the connection is dead
+GB26875_TICK_NS = 100 * MS
+GB26875_CONNECT_NS = 2 * S  # the next try of a fire must not wait longer for a connection
+GB26875_RECONNECT_NS_MIN = 200 * MS
+GB26875_RECONNECT_NS_MAX = 10 * S
+GB26875_ADDRESSES_MAX = 20_000
+GB26875_DATA_BYTES_MAX = 1_024  # application data of one frame (clause 8)
+
 # --- the receiver ---------------------------------------------------------------------------
 RECEIVER_GROUP_MAX = 64  # batches in one transaction
 RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, not acknowledged
@@ -180,6 +218,7 @@ SIMULATOR_NOISE_BYTES_MAX = 256
 SIMULATOR_FRAME_GAP_NS = 100 * MS  # the rest of an RTU request that is later than this is lost
 SIMULATOR_CONTROL_LINE_BYTES_MAX = 65_536
 SIMULATOR_WRITES_KEPT = 1_024
+SIMULATOR_CENTRE_FRAMES_KEPT = 10_000
 SIMULATOR_SETS_PENDING_MAX = 256
 SIMULATOR_TICK_NS_MIN = 10 * MS
 RECORDING_ROWS_MAX = 1_000_000
@@ -230,9 +269,49 @@ LEDGER_BYTES_MAX = 32 * 1024 * 1024
 ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
 
 assert LEDGER_ENTRIES_MAX > POINTS_MAX
+assert OUTPUTS_MAX * (4 * NAME_CHARS_MAX + 64) + 256 <= LATCH_BYTES_MAX, "all sirens at once"
 assert ALARM_POLL_NS_MAX * STALE_INTERVALS <= STALE_NS_MAX
 DEMO_TEND_NS = 50 * MS
 
 # --- the clock ------------------------------------------------------------------------------
 CLOCK_STATE_EVERY_NS = 1 * S
 WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set
+
+# --- evaluation of recordings ------------------------------------------------------------------
+EVALUATE_FILES_MAX = 10_000
+EVALUATE_ROWS_MAX = 50_000_000  # of one recording; rows are streamed
+EVALUATE_BYTES_MAX = 8 * 1024 * 1024 * 1024  # decompressed
+EVALUATE_LINE_CHARS_MAX = 1024 * 1024
+EVALUATE_INDEX_BYTES_MAX = 16 * 1024 * 1024
+EVALUATE_BACK_NS_MAX = 3_600 * S  # a clock put back an hour; more is another time base
+EVALUATE_AHEAD_NS_MAX = 400 * 24 * 3_600 * S  # a longer gap is another time base
+EVALUATE_GAP_TICKS_MAX = 64  # cycles run without samples in one gap
+EVALUATE_LEAD_NS_MAX = 366 * 24 * 3_600 * S
+EVALUATE_RESET_NS_MIN = 1 * S
+EVALUATE_RESET_NS_MAX = 24 * 3_600 * S
+EVALUATE_GOALS_MAX = 100
+EVALUATE_MARKS_KEPT = 200  # transitions listed of one recording; the counts say how many
+EVALUATE_SWEEP_VALUES_MAX = 100
+EVALUATE_PLOTS_MAX = 200
+EVALUATE_LINES_PLOTTED_MAX = 8
+EVALUATE_PLOT_BINS = 300
+# --- profiles and commissioning -------------------------------------------------------------
+PROFILE_EXAMPLES_MAX = 1_000
+PROFILE_PROOF_POINTS_MAX = 400  # of one profile: the corners of its families, and all other points
+PROFILE_PROOF_STEP_NS = 5 * S  # one word through the whole path
+PROFILE_PROOF_POLL_NS = 2 * MS
+LISTEN_FRAME_GAP_NS = 50 * MS  # the rest of an overheard frame that is later than this is lost
+LINE_RECORDING_BYTES_MAX = 256 * 1024 * 1024
+LINE_RECORDING_CHUNKS_MAX = 2_000_000
+SCAN_LISTEN_NS = 2 * S  # a line on which anything is heard in this time has another master
+SCAN_WAIT_NS = 100 * MS  # for each unit
+SCAN_PAUSE_NS = 20 * MS  # between requests
+PROBE_WAIT_NS = 500 * MS
+PROBE_REGISTERS_MAX = 2_000
+TOOL_TIME_NS_MAX = 7 * 24 * 3_600 * S  # of watch, listen and record-line
+TABLE_FILE_BYTES_MAX = 16 * 1024 * 1024
+TABLE_UNPACKED_BYTES_MAX = 128 * 1024 * 1024
+TABLE_ROWS_MAX = POINTS_MAX + 1  # and the header
+TABLE_COLUMNS_MAX = 64
+TABLE_CELL_CHARS_MAX = 4_096
+TABLE_PROBLEMS_MAX = 100

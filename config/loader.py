@@ -18,6 +18,7 @@ import yaml
 from yaml._yaml import CParser
 
 from config.limits import SITE_DEPTH_MAX, SITE_FILE_BYTES_MAX, SITE_NODES_MAX
+from config.placeholders import matches
 from config.problems import Path, Problem, Problems, Span
 
 _TRAP_WORDS = frozenset(
@@ -92,7 +93,9 @@ class Document:
         node, name = self.root, None
         for part in path:
             if isinstance(node, yaml.MappingNode):
-                pair = next((p for p in node.value if p[0].value == part), None)
+                pair = next((p for p in node.value if p[0].value == part), None) or next(
+                    (p for p in node.value if matches(str(p[0].value), str(part))), None
+                )
                 if pair is None:
                     break
                 name, node = pair

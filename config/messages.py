@@ -106,6 +106,25 @@ TEXTS: dict[str, Pair] = {
         "a {type} takes two registers; this is the last one",
         "{type} 占两个寄存器，而这是最后一个",
     ),
+    "register.beyond": (
+        "a {type} takes {count} registers, and fewer are left",
+        "{type} 占 {count} 个寄存器，后面不够",
+    ),
+    "bits.form": ("'{value}' is no range of bits", "“{value}”不是位的范围"),
+    "bits.both": ("write either bit or bits", "bit 与 bits 只能写一个"),
+    "type.not_a_word": (
+        "kind '{kind}' reads a word of at most 32 bits; {type} is none",
+        "种类“{kind}”读取最多 32 位的字，{type} 不是",
+    ),
+    "sentinels.type": ("a {type} has no sentinels", "{type} 不支持 sentinels"),
+    "confirm.manual": (
+        "a manual call point never waits for a second reading",
+        "手动报警按钮不等待第二次读数",
+    ),
+    "heartbeat.own": (
+        "a heartbeat is a register, not a single bit",
+        "心跳应为寄存器，而不是单个位",
+    ),
     "bit.of_bit": (
         "coils and discrete inputs are single bits already",
         "线圈和离散输入本身就是单个位",
@@ -143,9 +162,22 @@ TEXTS: dict[str, Pair] = {
     ),
     "rule.size": ("has more than {limit} cases", "条件超过 {limit} 个"),
     "profile.family": ("this family of points is not consistent", "该点位族定义不一致"),
+    "profile.path": (
+        "'{value}' is neither a profile nor a file beside the site file",
+        "“{value}”既不是设备模板，也不是与站点文件同目录的文件",
+    ),
+    "profile.none": ("there is no file '{value}'", "没有文件“{value}”"),
     # devices
     "device.no_points": ("this device has nothing to read or write", "该设备没有可读写的内容"),
     "use.no_profile": ("'use' takes points of a profile", "“use”用于选取设备模板中的点位"),
+    "range.length": (
+        "a range in braces does not fit the one in the name",
+        "花括号中的范围与名称中的范围不一致",
+    ),
+    "from.no_profile": (
+        "'from' takes a point of a profile",
+        "“from”用于选取设备模板中的点位",
+    ),
     "use.unknown": (
         "profile '{profile}' has no point '{value}'",
         "设备模板“{profile}”没有点位“{value}”",
@@ -157,6 +189,12 @@ TEXTS: dict[str, Pair] = {
     "effect.cause": ("expected one cause", "应有且仅有一个触发源"),
     # couriers
     "courier.not_built": ("kind '{value}' is not built yet", "种类“{value}”尚未实现"),
+    "centre.slow": (
+        "{tries} tries take {value}; a fire has to be there within {most}",
+        "{tries} 次发送需要 {value}；火警须在 {most} 内送达",
+    ),
+    "offset.form": ("'{value}' is not an offset from UTC", "“{value}”不是有效的时区偏移"),
+    "address.twice": ("'{other}' has this address already", "“{other}”已使用该地址"),
     "url.form": ("'{value}' is not the url of a broker", "“{value}”不是消息服务器网址"),
     "url.secret": ("a url carries no password", "网址中不得包含密码"),
     "url.insecure": ("mqtt:// sends everything in plain text", "mqtt:// 以明文传输"),
@@ -181,8 +219,13 @@ TEXTS: dict[str, Pair] = {
     ),
     "point.overlap": (
         "'{name}': registers {mine} overlap '{other}' ({theirs}, line {line}); "
-        "a {type} takes two registers",
-        "“{name}”：寄存器 {mine} 与“{other}”（{theirs}，第 {line} 行）重叠；{type} 占两个寄存器",
+        "a {type} takes {count} registers",
+        "“{name}”：寄存器 {mine} 与“{other}”（{theirs}，第 {line} 行）重叠；"
+        "{type} 占 {count} 个寄存器",
+    ),
+    "point.bits": (
+        "'{name}' and '{other}' (line {line}) share some bits of {mine}, and not all",
+        "“{name}”与“{other}”（第 {line} 行）共用 {mine} 的部分位",
     ),
     "point.same": (
         "'{name}' reads the same place as '{other}' (line {line})",
@@ -218,6 +261,14 @@ TEXTS: dict[str, Pair] = {
     "effect.twice": (
         "this cause sounds '{siren}' already (line {line})",
         "同一触发源已启动“{siren}”（第 {line} 行）",
+    ),
+    "bus.alarm_within": (
+        "an alarm on this line may take {found} to be read, with one dead unit",
+        "若有一台设备失联，该线路上的报警最长需 {found} 才能读到",
+    ),
+    "bus.siren_within": (
+        "a siren order on this line may wait {found}, with one dead unit",
+        "若有一台设备失联，该线路上的声光警报命令最长需等待 {found}",
     ),
     "bus.overload": (
         "the polls of this line take {share} of its time",
@@ -280,7 +331,10 @@ HINTS: dict[str, Pair] = {
         "write its address: a siren must not wait for a name server",
         "请写 IP 地址：警报器不能等待域名解析",
     ),
-    "port.path": ("write a path like /dev/ttyUSB0", "请写类似 /dev/ttyUSB0 的路径"),
+    "port.path": (
+        "write a path like /dev/ttyUSB0, or usb:SERIAL of the adapter",
+        "请写类似 /dev/ttyUSB0 的路径，或适配器的 usb:序列号",
+    ),
     "pair": ("write [0kPa, 1600kPa]", "请写成 [0kPa, 1600kPa] 的形式"),
     "register.form": (
         "write 'input 0' or 30001, 'holding 12' or 40013, 'coil 3', 'discrete 4'",
@@ -291,6 +345,12 @@ HINTS: dict[str, Pair] = {
         "请写明表：“input {value}”或“holding {value}”",
     ),
     "poll.alarm": ("write at most {most}", "最多写 {most}"),
+    "bits.form": ("write the lowest and the highest, like 4-7", "请写最低位与最高位，例如 4-7"),
+    "need.word": (
+        "write one of: int16, uint16, int32, uint32",
+        "可选：int16、uint16、int32、uint32",
+    ),
+    "sentinels.type": ("give range: what is outside is bad", "请用 range：范围之外即为无效"),
     "need.bit": ("say which bit of the register: bit: 0 to 15", "请写明寄存器的位：bit: 0 至 15"),
     "need.cases": (
         "say what the word means: cases: [{{bit: 0, state: fire}}]",
@@ -324,7 +384,7 @@ HINTS: dict[str, Pair] = {
     "need.kind": ("what it measures, e.g. kind: heat", "测量什么，例如 kind: heat"),
     "need.unit": ("the unit address of the device on its link", "设备在线路上的从站地址"),
     "need.link_kind": ("rs485, tcp or rtu_tcp", "rs485、tcp 或 rtu_tcp"),
-    "need.courier_kind": ("write kind: mqtt", "请写 kind: mqtt"),
+    "need.courier_kind": ("write kind: mqtt, or gb26875", "请写 kind: mqtt 或 gb26875"),
     "level.missing": (
         "write {first}: and a value in {unit}",
         "请写 {first}: 和以 {unit} 为单位的值",
@@ -335,11 +395,28 @@ HINTS: dict[str, Pair] = {
         "give it points, or a profile with use",
         "请给出 points，或 profile 与 use",
     ),
+    "profile.path": (
+        "write ./NAME.yaml, in the directory of the site file",
+        "请写 ./名称.yaml，放在站点文件所在目录",
+    ),
+    "range.length": (
+        "one range in the name, as many numbers in every other: a_{{1-60}} and '{{101-160}}'",
+        "名称中只用一个范围，其余范围的数量须相同，例如 a_{{1-60}} 与 '{{101-160}}'",
+    ),
+    "profile.none": (
+        "'embergate profile new' starts one, beside the site file",
+        "可用“embergate profile new”在站点文件旁新建",
+    ),
     "use.no_profile": ("name the profile of the device", "请写明设备模板 profile"),
     "use.range": ("write the smaller number first, like l1d1-20", "请先写较小的数，例如 l1d1-20"),
     "alarm.form": ("write 'any' or '2 of n'", "请写“any”或“2 of n”"),
     "effect.cause": ("write one of zone, device, point", "请写 zone、device、point 之一"),
     "courier.not_built": ("what exists: {known}", "目前可用：{known}"),
+    "centre.slow": (
+        "shorten reply_timeout or lower resends",
+        "请缩短 reply_timeout 或减少 resends",
+    ),
+    "offset.form": ("write '+08:00' in quotes", "请写“+08:00”并加引号"),
     "url.form": ("write mqtts://broker.example:8883", "请写 mqtts://broker.example:8883 的形式"),
     "url.secret": ("use username and password_file", "请使用 username 和 password_file"),
     "url.insecure": (
@@ -353,6 +430,10 @@ HINTS: dict[str, Pair] = {
         "请为它、其分区或其设备添加 state: fire 的联动",
     ),
     "zone.needed": ("name more points, or ask for fewer", "请增加点位，或减少所需数量"),
+    "bus.within": (
+        "shorten timeout, poll fewer registers, or use another line",
+        "请缩短 timeout、减少轮询的寄存器或分到另一条线路",
+    ),
     "bus.overload": (
         "poll slower, raise the baud rate, or use another line",
         "请降低轮询频率、提高波特率或分到另一条线路",

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from config.plan import type_width
 from config.words import Flag, LineKind, Mode
 
 Where = tuple[str | int, ...]
@@ -29,6 +30,8 @@ class TcpLink(_Frozen):
     port: int
     timeout_ns: int
     turnaround_ns: int
+    alarm_within_ns: int | None = None  # the site's own limits
+    siren_within_ns: int | None = None
 
 
 class Rs485Link(_Frozen):
@@ -42,6 +45,8 @@ class Rs485Link(_Frozen):
     stop_bits: int
     timeout_ns: int
     turnaround_ns: int
+    alarm_within_ns: int | None = None  # the site's own limits
+    siren_within_ns: int | None = None
 
 
 class Rule(_Frozen):
@@ -68,7 +73,7 @@ class Point(_Frozen):
     function: int  # 1 coils, 2 discrete inputs, 3 holding registers, 4 input registers
     address: int  # 0-based
     type: str  # one of plan.VALUE_TYPES
-    bit: int | None
+    bit: int | None  # the first, of a bit field
     scale: float
     bias: float
     unit: str
@@ -79,11 +84,13 @@ class Point(_Frozen):
     can: Flag  # what the point can raise on its own
     poll_ns: int
     resolution: float
+    bits: int = 1  # width of a bit field
+    confirm: bool = False  # an alarm is read again at once
 
     @property
     def width(self) -> int:
         """Registers, or bits of tables 1 and 2."""
-        return 2 if "32" in self.type else 1
+        return type_width(self.type)
 
     @property
     def alarm(self) -> bool:
@@ -101,6 +108,7 @@ class Device(_Frozen):
     profile: str
     coils: int | None  # how many the profile says that the device has
     points: tuple[Point, ...]
+    heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
 
 
 class Zone(_Frozen):
@@ -146,6 +154,33 @@ class MqttCourier(_Frozen):
     password_file: str
 
 
+class Gb26875Courier(_Frozen):
+    """A monitoring centre reached by GB/T 26875.3. addresses: (point, zone or siren, raw)."""
+
+    name: str
+    kind: Literal["gb26875"]
+    host: str
+    port: int
+    transport: str
+    source: int
+    destination: int
+    beat: str
+    beat_ns: int
+    reply_ns: int
+    resends: int
+    user_version: int
+    system_type: int
+    system: int
+    offset_s: int
+    time_tags: str
+    tags: str
+    frame_bytes: int
+    pad: str
+    prealarm: str
+    values: bool
+    addresses: tuple[tuple[str, int], ...]
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -157,4 +192,4 @@ class Site(_Frozen):
     zones: tuple[Zone, ...]
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
-    couriers: tuple[MqttCourier, ...]
+    couriers: tuple[MqttCourier | Gb26875Courier, ...]

@@ -9,6 +9,7 @@ section a byte string of its own, so that a courier decodes ten lines and not te
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ class Device:
     line: int
     unit: int
     profile: str = ""
+    heartbeat: tuple[int, ...] = ()  # (function, address, width, freeze_ns): must keep changing
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,14 @@ class Poll:
     points: bytes  # u4, point index
     offsets: bytes  # u2, registers (or bits) from `address`
     types: bytes  # u1, index into VALUE_TYPES
-    bits: bytes  # u1, bit 0..15 of the register; 255 takes the whole
+    bits: bytes  # u1, see `bit_field`: first bit and width in the register; 255 takes the whole
     scales: bytes  # f8; value = raw * scale + bias
     biases: bytes  # f8
     rules: bytes  # u2, index into Plan.rules; 65535 none
+    confirms: bytes = b""  # u1, 1: a first alarm is read again at once; b"" for none
 
 
-VALUE_TYPES = (
+_FIRST_TYPES = (
     "bit",
     "int16",
     "uint16",
@@ -114,7 +117,38 @@ VALUE_TYPES = (
     "uint32_le",
     "float32_le",
 )
-"""`_le`: the low word comes first. 16-bit words themselves are big-endian, as Modbus has them."""
+_ORDERS = ("", "_le", "_bs", "_le_bs")
+VALUE_TYPES = (
+    *_FIRST_TYPES,
+    *(f"{base}_bs" for base in ("int16", "uint16")),
+    *(f"{base}{order}" for base in ("int32", "uint32", "float32") for order in _ORDERS[2:]),
+    *(f"{base}{order}" for base in ("int64", "uint64", "float64") for order in _ORDERS),
+    *(f"bcd16{order}" for order in ("", "_bs")),
+    *(f"{base}{order}" for base in ("bcd32", "bcd64") for order in _ORDERS),
+)
+"""Appended to, never reordered: a plan has indices into it.
+
+`_le`: the low word comes first. `_bs`: the bytes of each 16-bit word are swapped (they are
+big-endian as Modbus has them). Of the four bytes ABCD: "" is ABCD, `_le` CDAB, `_bs` BADC and
+`_le_bs` DCBA. `bcd`: four decimal digits a word. A value is a float64: a 64-bit integer beyond
+2^53 loses its last digits, a float64 nothing.
+"""
+
+
+def type_width(value_type: str) -> int:
+    """Registers that a value of this type takes (one bit, for `bit`)."""
+    return 2 if "32" in value_type else 4 if "64" in value_type else 1
+
+
+def bit_field(first: int, width: int = 1) -> int:
+    """The element of `Poll.bits` for `width` bits from `first`, 0 the lowest. One bit is `first`.
+
+    NO_BIT would be 16 bits from bit 15, which is none.
+    """
+    assert 0 <= first < 16
+    assert 1 <= width <= 16 - first
+    return first | (width - 1) << 4
+
 
 NO_BIT = 255
 NO_RULE = 65_535
@@ -200,6 +234,9 @@ _ROWS: dict[str, type[Any]] = {
 }
 
 
+_CHECK = "check"
+
+
 def _row(value: Any) -> list[Any]:
     return [getattr(value, f.name) for f in fields(value)]
 
@@ -209,7 +246,7 @@ def _tuples(value: Any) -> Any:
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """The plan as CBOR: {section: bstr .cbor rows}."""
+    """The plan as CBOR: {section: bstr .cbor rows}, and {"check": CRC-32 of all sections}."""
     sections: dict[str, bytes] = {}
     for f in fields(Plan):
         value = getattr(plan, f.name)
@@ -218,7 +255,15 @@ def encode_plan(plan: Plan) -> bytes:
         elif f.name in _ROWS:
             value = [_row(v) for v in value]
         sections[f.name] = cbor2.dumps(value)
-    return cbor2.dumps(sections)
+    return cbor2.dumps({**sections, _CHECK: _checksum(sections)})
+
+
+def _checksum(sections: dict[str, bytes]) -> int:
+    """A card that flips one bit must not move a fire level or a siren's coil."""
+    crc = 0
+    for name in sorted(sections):
+        crc = zlib.crc32(sections[name], zlib.crc32(name.encode(), crc))
+    return crc
 
 
 def section(data: bytes, name: str) -> Any:
@@ -240,6 +285,8 @@ def _sections(data: bytes) -> dict[str, bytes]:
         raise PlanError(f"expected a plan of at most {PLAN_BYTES_MAX} bytes, found {len(data)}")
     try:
         sections = cbor2.loads(data)
+        check = sections.pop(_CHECK, None)
+        whole = check == _checksum(sections)
         version = cbor2.loads(sections["version"])
     except Exception as e:  # any malformed file is the same single error
         raise PlanError("this is not a plan; run 'embergate plan SITE.yaml'") from e
@@ -247,6 +294,11 @@ def _sections(data: bytes) -> dict[str, bytes]:
         raise PlanError(
             f"expected plan version {PLAN_VERSION}, found {version!r}; "
             "run 'embergate plan SITE.yaml' again"
+        )
+    if not whole:
+        raise PlanError(
+            "the plan is damaged: its checksum does not match; "
+            "run 'embergate plan SITE.yaml' again, and have the card or disk looked at"
         )
     return dict(sections)
 

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 import yaml
 
 from config import quantity
-from config.kinds import ANALOGUE_TYPES, KINDS, LEVELS, Kind, Resolved, resolve
+from config.kinds import KINDS, LEVELS, Kind, Resolved, resolve
 from config.limits import ALARM_POLL_NS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
 from config.model import Point, Rule
 from config.plan import PARAMS
 from config.problems import Path
-from config.registers import ADDRESS_MAX, COIL, DISCRETE, parse_register
+from config.registers import parse_register
 from config.rule_reader import RULE_KEYS, read_rule
 from config.shape import Keys, Reader
+from config.storage_reader import ORDERS, Storage, read_storage
 from config.words import FLAG_WORDS, Flag, Mode
 
 Fields = dict[str, yaml.Node]
@@ -24,10 +25,11 @@ _LEVEL_KEYS = tuple(k for level in LEVELS for k in (level, f"{level}_clear"))
 _NUMBER_KEYS = ("scale", "offset", "span", "range", "sentinels", "resolution")
 POINT_KEYS = Keys(
     ("register", "kind"),
-    ("type", "word_order", "bit", "unit", "class", "poll", "active", "state", *_NUMBER_KEYS,
+    ("type", *ORDERS, "bit", "bits", "confirm", "unit", "class", "poll", "active", "state",
+     *_NUMBER_KEYS,
      *_LEVEL_KEYS, *RULE_KEYS),
 )  # fmt: skip
-_ALWAYS = frozenset({"register", "kind", "type", "word_order", "bit", "poll"})
+_ALWAYS = frozenset({"register", "kind", "type", *ORDERS, "bit", "bits", "poll"})
 _CURRENT_LOW_MA, _CURRENT_SPAN_MA = 4.0, 16.0
 _BROKEN_LOW_MA, _BROKEN_HIGH_MA = 3.6, 21.0  # NAMUR NE 43: outside, the loop is broken
 
@@ -45,20 +47,22 @@ def read_point(
         return None
     kind = KINDS[kind_word]
     _only_its_keys(reader, kind, fields, path)
-    stored = _storage(reader, kind, fields, at, path, place)
-    type_name, bit = stored or ("int16", None)  # read on: all problems of a point at once
+    stored = read_storage(reader, kind, fields, at, path, place)
+    used = stored or Storage("int16")  # read on: all problems of a point at once
+    confirm = _confirm(reader, kind, fields, path)
     poll = _poll(reader, kind, fields, at, path, poll_ns)
     if kind.mode is Mode.STATE:
-        values = _state(reader, kind, fields, at, path, type_name, bit)
+        values = _state(reader, kind, fields, at, path, used)
     else:
-        values = _number(reader, kind, fields, at, path, type_name)
+        values = _number(reader, kind, fields, at, path, used.type)
     if values is None or poll is None or stored is None:
         return None
     if len(reader.problems) + reader.problems.left_off > before:
         return None
     return Point.model_validate(
-        {"name": name, "where": path, "function": place[0], "address": place[1], "type": type_name,
-         "bit": bit, "kind": kind_word, "poll_ns": poll, **values}
+        {"name": name, "where": path, "function": place[0], "address": place[1], "type": used.type,
+         "bit": used.bit, "bits": used.bits, "confirm": confirm, "kind": kind_word,
+         "poll_ns": poll, **values}
     )  # fmt: skip
 
 
@@ -76,6 +80,7 @@ def _register(reader: Reader, node: yaml.Node, path: Path) -> tuple[int, int] | 
 
 def _only_its_keys(reader: Reader, kind: Kind, fields: Fields, path: Path) -> None:
     allowed = set(_ALWAYS)
+    allowed |= set() if kind.mode is Mode.TELEMETRY else {"confirm"}
     if kind.mode is Mode.STATE:
         allowed |= {"active", "state"} if kind.states else set()
         allowed |= {"active"} if kind.name == "manual" else set()
@@ -89,72 +94,17 @@ def _only_its_keys(reader: Reader, kind: Kind, fields: Fields, path: Path) -> No
             reader.problem("key.not_for_kind", node, (*path, key), "", key=key, kind=kind.name)
 
 
-def _storage(
-    reader: Reader, kind: Kind, fields: Fields, at: yaml.Node, path: Path, place: tuple[int, int]
-) -> tuple[str, int | None] | None:
-    """(type, bit) of the value, checked against the table and the kind."""
-    function, address = place
-    single = function in (COIL, DISCRETE)
-    bit: int | None = None
-    if "bit" in fields:
-        if single:
-            reader.problem("bit.of_bit", fields["bit"], (*path, "bit"))
-            return None
-        bit = reader.integer(fields["bit"], (*path, "bit"), 0, 15)
-        if bit is None:
-            return None
-    types = ("bit",) if single else ANALOGUE_TYPES if bit is None else ("uint16",)
-    type_name = _type(reader, kind, fields, at, path, types)
-    if type_name is None or not _type_fits(reader, kind, fields, path, type_name, bit):
-        return None
-    if (kind.states or kind.name == "manual") and not single and bit is None:
-        reader.problem("key.missing", at, path, "need.bit", key="bit")
-        return None
-    if "32" in type_name and address == ADDRESS_MAX:
-        reader.problem("register.end", fields["register"], (*path, "register"), "", type=type_name)
-        return None
-    if "word_order" in fields:
-        order = _word_order(reader, fields["word_order"], (*path, "word_order"), type_name)
-        if order is None:
-            return None
-        type_name += order
-    return type_name, bit
-
-
-def _type(
-    reader: Reader, kind: Kind, fields: Fields, at: yaml.Node, path: Path, types: tuple[str, ...]
-) -> str | None:
-    if "type" in fields:
-        return reader.choice(fields["type"], (*path, "type"), types, "a type")
-    if len(types) == 1:
-        return types[0]
-    if kind.mode is Mode.STATE:
-        return "uint16"
-    reader.problem("key.missing", at, path, "need.type", key="type")
-    return None
-
-
-def _type_fits(
-    reader: Reader, kind: Kind, fields: Fields, path: Path, type_name: str, bit: int | None
-) -> bool:
-    """Levels need numbers, states need whole ones."""
-    if (type_name == "bit" or bit is not None) and kind.mode is Mode.ANALOGUE:
-        node = fields["register"]
-        reader.problem("kind.needs_number", node, (*path, "register"), "", kind=kind.name)
-    elif type_name == "float32" and kind.mode is Mode.STATE:
-        reader.problem("kind.needs_word", fields["type"], (*path, "type"), "", kind=kind.name)
-    else:
-        return True
-    return False
-
-
-def _word_order(reader: Reader, node: yaml.Node, path: Path, type_name: str) -> str | None:
-    """The suffix of the type: "_le" when the low word comes first."""
-    if "32" not in type_name:
-        reader.problem("word_order.narrow", node, path, "", type=type_name)
-        return None
-    order = reader.choice(node, path, ("high_first", "low_first"))
-    return None if order is None else "_le" if order == "low_first" else ""
+def _confirm(reader: Reader, kind: Kind, fields: Fields, path: Path) -> bool:
+    """Whether a first alarm is read again at once. A manual call point never waits."""
+    if "confirm" not in fields:
+        return False
+    node, where = fields["confirm"], (*path, "confirm")
+    word = reader.choice(node, where, ("true", "false"))
+    state = fields.get("state")
+    pressed = state is not None and state.value == "manual"
+    if word == "true" and (kind.name == "manual" or pressed):
+        reader.problem("confirm.manual", node, where)
+    return word == "true"
 
 
 def _poll(
@@ -176,8 +126,7 @@ def _poll(
 
 
 def _state(
-    reader: Reader, kind: Kind, fields: Fields, at: yaml.Node, path: Path, type_name: str,
-    bit: int | None,
+    reader: Reader, kind: Kind, fields: Fields, at: yaml.Node, path: Path, storage: Storage
 ) -> dict[str, object] | None:  # fmt: skip
     if kind.states or kind.name == "manual":
         rule = _contact(reader, kind, fields, at, path)
@@ -185,7 +134,7 @@ def _state(
         reader.problem("key.missing", at, path, "need.cases", key="cases")
         return None
     else:
-        width = 1 if bit is not None or type_name == "bit" else 32 if "32" in type_name else 16
+        width = storage.word_bits
         memo = id(fields["cases"])
         if memo not in reader.rules:
             reader.rules[memo] = (fields["cases"], read_rule(reader, fields, path, width))
@@ -372,6 +321,9 @@ def _sentinels(reader: Reader, fields: Fields, path: Path, type_name: str) -> Ru
     if type_name.startswith("float32"):
         reader.problem("sentinels.float", node, where)
         return None
+    if type_name.startswith(("float", "bcd")) or "64" in type_name:
+        reader.problem("sentinels.type", node, where, "sentinels.type", type=type_name)
+        return None
     bits = 32 if "32" in type_name else 16
     mask = (1 << bits) - 1
     bad = []
@@ -391,4 +343,5 @@ def _resolution(
         if value is not None and value <= 0:
             reader.problem("resolution.sign", fields["resolution"], (*path, "resolution"))
         return value or 0.0
-    return 0.0 if type_name.startswith("float32") else abs(scale)
+    # Steps of 64 bits would not fit the scaled integers of the record: the float64 goes as it is.
+    return 0.0 if type_name.startswith("float32") or "64" in type_name else abs(scale)

@@ -6,25 +6,34 @@ had been written in the site file, at the place that asked for it: problems poin
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
 import yaml
 
 from config.limits import NAME_CHARS_MAX, POINTS_MAX
-from config.loader import load
+from config.loader import load, read_bytes
 from config.point_reader import POINT_KEYS, Fields
 from config.problems import Path, Problems
+from config.profile_facts import (
+    Example,
+    Heartbeat,
+    read_examples,
+    read_heartbeat,
+    read_output_timeout,
+)
 from config.registers import ADDRESS_MAX, parse_register, short_form
 from config.shape import Keys, Reader
 
 DIRECTORY = FilePath(__file__).parent / "profiles"
 _KEYS = Keys(
     ("profile", "title", "manual", "revision"),
-    ("coils", "points", "families", "templates", "default_use"),
-)
+    ("coils", "points", "families", "templates", "default_use", "heartbeat", "output_timeout",
+     "examples"),
+)  # fmt: skip
 _FAMILY = Keys(("name", "ranges", "register", "steps"), ("point", "template"))
 _TEMPLATE = Keys((), (*POINT_KEYS.all, "absent"))
 _HOLE = re.compile(r"\{(\w+)\}")
@@ -41,6 +50,23 @@ class Family:
     function: int
     address: int  # of the first member
     fields: Fields
+    literals: tuple[str, ...] = ()  # the name around its numbers
+
+    def member(self, numbers: Sequence[int]) -> str:
+        """The name with these numbers: member((1, 20)) is `l1d20`."""
+        out = self.literals[0]
+        for number, text in zip(numbers, self.literals[1:], strict=True):
+            out += f"{number}{text}"
+        return out
+
+    def corners(self) -> list[str]:
+        """First and last name of every range, in all combinations."""
+        return [self.member(numbers) for numbers in itertools.product(*self.ranges)]
+
+    def members(self) -> Iterator[str]:
+        """Every name."""
+        ranges = [range(low, high + 1) for low, high in self.ranges]
+        return (self.member(numbers) for numbers in itertools.product(*ranges))
 
     def place(self, name: str) -> tuple[int, int] | None:
         """(function, address) of the member called `name`, or None."""
@@ -57,7 +83,10 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A device's register map."""
+    """A device's register map. `name` is what a site calls it: `relay-8`, `./my-device.yaml`.
+
+    output_timeout_ns: after how long without a master its outputs fall back; 0 never, None unknown.
+    """
 
     name: str
     title: str
@@ -68,6 +97,9 @@ class Profile:
     points: dict[str, Fields] = field(default_factory=dict)
     families: tuple[Family, ...] = ()
     default_use: tuple[str, ...] = ()
+    heartbeat: Heartbeat | None = None
+    output_timeout_ns: int | None = None
+    examples: tuple[Example, ...] = ()
 
     def fields(self, name: str) -> Fields | None:
         """The keys of the point called `name`, or None. A family's member gets its register."""
@@ -93,11 +125,32 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in DIRECTORY.glob("*.yaml")))
 
 
-def load_profile(name: str, problems: Problems) -> Profile | None:
-    """A profile of profile_names(); None and problems when its file cannot be read."""
-    path = DIRECTORY / f"{name}.yaml"
-    data = path.read_bytes()
-    document = load(data, f"profiles/{path.name}", problems)
+def own_profile(text: str) -> bool:
+    """Whether a site means a profile of its own: `./my-device.yaml`, beside the site file."""
+    return text.startswith(".") or "/" in text or text.endswith((".yaml", ".yml"))
+
+
+def load_profile(
+    name: str, problems: Problems, directory: FilePath | None = None
+) -> Profile | None:
+    """A profile of profile_names(), or with `directory` the file `./name.yaml` there.
+
+    None and problems when its file cannot be read.
+    """
+    if directory is None:
+        path, shown = DIRECTORY / f"{name}.yaml", f"profiles/{name}.yaml"
+        data: bytes | None = path.read_bytes()
+    else:
+        path, shown = directory / name, name
+        data = read_bytes(path, problems)
+    if data is None:
+        return None
+    return parse_profile(name, data, shown, problems)
+
+
+def parse_profile(name: str, data: bytes, shown: str, problems: Problems) -> Profile | None:
+    """A profile from the bytes of its file, which problems call `shown`."""
+    document = load(data, shown, problems)
     if document is None or document.root is None:
         return None
     reader = Reader(document, problems)
@@ -114,11 +167,34 @@ def load_profile(name: str, problems: Problems) -> Profile | None:
         reader.text(node, path_) or ""
         for node, path_ in reader.items(found["default_use"], ("default_use",)) or ()
     ) if "default_use" in found else ()  # fmt: skip
-    if len(problems) > before:
-        return None
-    return Profile(
-        name, texts["title"], texts["manual"], texts["revision"], data, coils, points, families, use
-    )
+    profile = Profile(
+        name, texts["title"], texts["manual"], texts["revision"], data, coils, points, families,
+        use,
+        read_heartbeat(reader, found["heartbeat"], ("heartbeat",))
+        if "heartbeat" in found else None,
+        read_output_timeout(reader, found["output_timeout"], ("output_timeout",))
+        if "output_timeout" in found else None,
+        read_examples(reader, found["examples"], ("examples",)) if "examples" in found else (),
+    )  # fmt: skip
+    _check_names(reader, found, profile)
+    return profile if len(problems) == before else None
+
+
+def _check_names(reader: Reader, found: Fields, profile: Profile) -> None:
+    """Points that `default_use` and `examples` name must be there."""
+    for k, text in enumerate(profile.default_use):
+        names = names_in(text) or [text]
+        for name in (names[0], names[-1]):
+            if profile.fields(name) is None:
+                path: Path = ("default_use", k)
+                reader.unknown("use.unknown", reader.document.find(path) or found["default_use"],
+                               path, profile.known(), value=name, profile=profile.name)  # fmt: skip
+                break
+    for k, example in enumerate(profile.examples):
+        if profile.fields(example.point) is None:
+            path = ("examples", k, "point")
+            reader.unknown("use.unknown", reader.document.find(path) or found["examples"], path,
+                           profile.known(), value=example.point, profile=profile.name)  # fmt: skip
 
 
 def _maps(reader: Reader, found: Fields, key: str) -> dict[str, Fields]:
@@ -168,7 +244,7 @@ def _family(
     pattern = "".join(r"(\d{1,5})" if i % 2 else re.escape(t) for i, t in enumerate(parts))
     return Family(
         re.compile(pattern), tuple(ranges[h] for h in holes), tuple(steps[h] for h in holes),
-        place[0], place[1], point,
+        place[0], place[1], point, tuple(parts[::2]),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ RULE_KEYS = ("cases", "otherwise", "bad", "not_ready")
 _TEST_KEYS = ("bit", "value", "mask", "equals")
 _CASE = Keys(("state",), _TEST_KEYS)
 _TEST = Keys((), _TEST_KEYS)
+_NEVER = (0, 1, 0)  # mask, equals, flags
 _OTHERWISE = Keys(("state", "mask", "equals", "over"))
 
 
@@ -40,6 +41,9 @@ def read_rule(reader: Reader, fields: dict[str, yaml.Node], path: Path, width: i
                 out.append(test)
     if "otherwise" in fields:
         cases += _otherwise(reader, fields["otherwise"], (*path, "otherwise"), width, cases)
+    # A decoder takes a rule without cases for the sentinels of a number: a state word whose only
+    # meanings are bad and not ready gets a case that no word matches.
+    cases = cases or [_NEVER]
     if len(cases) > RULE_CASES_MAX:
         reader.problem("rule.size", fields["cases"], path, "", limit=str(RULE_CASES_MAX))
     if len(reader.problems) + reader.problems.left_off > before:

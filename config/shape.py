@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import yaml
 
 from config import quantity
-from config.limits import NAME_CHARS_MAX
+from config.limits import NAME_CHARS_MAX, POINTS_MAX
 from config.loader import Document
 from config.messages import HINTS
 from config.model import Rule
+from config.placeholders import has_range, spread
 from config.problems import Path, Problem, Problems
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,19}")
@@ -280,11 +281,38 @@ class Reader:
             return None
 
     def walk(self, node: yaml.Node, path: Path) -> Iterator[tuple[str, yaml.Node, yaml.Node, Path]]:
-        """(name, key node, value node, path) of a map of named things; bad names are problems."""
+        """(name, key node, value node, path) of a map of named things; bad names are problems.
+
+        A name with a range, `gas_{1-60}`, is all of them: see config.placeholders.
+        """
+        first: dict[str, yaml.Node] = {}
         for name, key, value in self.entries(node, path, "a map") or ():
-            here = (*path, name)
-            if self.name(key, here):
-                yield name, key, value, here
+            if not has_range(name):
+                if self.name(key, (*path, name)) and self._first(first, name, key, path):
+                    yield name, key, value, (*path, name)
+                continue
+            many = spread(key, value)
+            if many.wrong is not None:
+                self.problem("range.length", many.wrong, (*path, name), "range.length")
+            elif len(first) + len(many.names) > POINTS_MAX:
+                self.problem("too_many", key, path, "", count=str(len(first) + len(many.names)),
+                             most=str(POINTS_MAX))  # fmt: skip
+                return
+            for one, copy in zip(many.names, many.values, strict=True):
+                if not _NAME.fullmatch(one) or len(one) > NAME_CHARS_MAX:
+                    self.name(key, (*path, name))
+                    break
+                if self._first(first, one, key, path):
+                    yield one, key, copy, (*path, one)
+
+    def _first(self, first: dict[str, yaml.Node], name: str, key: yaml.Node, path: Path) -> bool:
+        """Whether no range before this one has the name already."""
+        known = first.setdefault(name, key)
+        if known is not key:
+            line = str(known.start_mark.line + 1)
+            self.problem("yaml.duplicate", key, (*path, name), "yaml.duplicate", key=name,
+                         line=line)  # fmt: skip
+        return known is key
 
 
 def _time_examples(number: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path as FilePath
 from typing import TypeVar
 
 import yaml
@@ -11,7 +12,9 @@ import yaml
 from config import model
 from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
+from config.evaluation import Evaluation, read_evaluation
 from config.limits import (
+    ALARM_POLL_NS_MAX,
     DEVICES_MAX,
     EFFECTS_MAX,
     LINES_MAX,
@@ -31,12 +34,13 @@ from config.profiles import Profile
 from config.shape import Keys, Reader
 from config.words import FLAG_WORDS, LineKind
 
-_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers"))
+_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers", "evaluate"))
 _HEAD = Keys(("id", "name"), ("region",))
+_LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
 _LINK_KINDS = {
-    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "timeout", "turnaround")),
-    "tcp": Keys(("kind", "host"), ("port", "timeout", "turnaround")),
-    "rtu_tcp": Keys(("kind", "host", "port"), ("timeout", "turnaround")),
+    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", *_LINE_TIMES)),
+    "tcp": Keys(("kind", "host"), ("port", *_LINE_TIMES)),
+    "rtu_tcp": Keys(("kind", "host", "port"), _LINE_TIMES),
 }
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
@@ -57,13 +61,37 @@ class SiteFile:
 
     site: model.Site
     profiles: dict[str, Profile] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
 
-def read_site(document: Document, problems: Problems) -> SiteFile | None:
-    """The site, or None and at least one problem."""
+_FOR_RECORDINGS = Keys(("site", "evaluate"))
+
+
+def read_for_recordings(document: Document, problems: Problems) -> SiteFile | None:
+    """A file that describes recordings alone: `site` and `evaluate`, no links and no devices."""
+    assert document.root is not None
+    reader = _SiteReader(document, problems, None)
+    found = reader.fields(document.root, (), _FOR_RECORDINGS)
+    if found is None:
+        return None
+    head = reader.head(found["site"])
+    evaluation = read_evaluation(reader, found["evaluate"], (), reader.zone)
+    if head is None or evaluation is None:
+        return None
+    site = model.Site(
+        id=head[0], name=head[1], region=head[2], links=(), devices=(), zones=(), sirens=(),
+        effects=(), couriers=(),
+    )  # fmt: skip
+    return SiteFile(site, {}, evaluation)
+
+
+def read_site(
+    document: Document, problems: Problems, directory: FilePath | None = None
+) -> SiteFile | None:
+    """The site, or None and at least one problem. `directory` has the site's own profiles."""
     assert document.root is not None
     before = len(problems) + problems.left_off
-    reader = _SiteReader(document, problems)
+    reader = _SiteReader(document, problems, directory)
     found = reader.fields(document.root, (), _SITE)
     if found is None and not isinstance(document.root, yaml.MappingNode):
         return None
@@ -76,22 +104,28 @@ def read_site(document: Document, problems: Problems) -> SiteFile | None:
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
     effects = reader.effects(found)
-    couriers = reader.named(found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a))
-    if head is None or len(problems) + problems.left_off > before:
+    couriers: tuple[model.MqttCourier | model.Gb26875Courier, ...] = reader.named(
+        found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
+    )
+    evaluation: Evaluation | None = Evaluation()
+    if "evaluate" in found:
+        own = [f"{d.name}.{p.name}" for d in devices for p in d.points]
+        evaluation = read_evaluation(reader, found["evaluate"], own, reader.zone)
+    if head is None or evaluation is None or len(problems) + problems.left_off > before:
         return None
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers,
     )  # fmt: skip
-    return SiteFile(site, reader.device_reader.profiles)
+    return SiteFile(site, reader.device_reader.profiles, evaluation)
 
 
 class _SiteReader(Reader):
     """One method a section."""
 
-    def __init__(self, document: Document, problems: Problems) -> None:
+    def __init__(self, document: Document, problems: Problems, directory: FilePath | None) -> None:
         super().__init__(document, problems)
-        self.device_reader = DeviceReader(self)
+        self.device_reader = DeviceReader(self, directory)
 
     def too_many(self, node: yaml.Node, path: Path, count: int, most: int) -> bool:
         if count > most:
@@ -162,8 +196,15 @@ class _SiteReader(Reader):
         turnaround = self._time(found, "turnaround", path, 0, TURNAROUND_NS_MAX, 0)
         if timeout is None or turnaround is None:
             return None
+        times: dict[str, int] = {"timeout_ns": timeout, "turnaround_ns": turnaround}
+        for key_ in ("alarm_within", "siren_within"):
+            if key_ in found:
+                limit = self.duration(found[key_], (*path, key_), MS, ALARM_POLL_NS_MAX)
+                if limit is None:
+                    return None
+                times[f"{key_}_ns"] = limit
         if kind == "rs485":
-            return self._rs485(name, found, path, timeout, turnaround)
+            return self._rs485(name, found, path, times)
         host = self.address(found["host"], (*path, "host"))
         port: int | None = 502
         if "port" in found:
@@ -171,15 +212,14 @@ class _SiteReader(Reader):
         if host is None or port is None:
             return None
         return model.TcpLink.model_validate(
-            {"name": name, "kind": LineKind(kind), "host": host, "port": port,
-             "timeout_ns": timeout, "turnaround_ns": turnaround}
+            {"name": name, "kind": LineKind(kind), "host": host, "port": port, **times}
         )  # fmt: skip
 
     def _rs485(
-        self, name: str, found: dict[str, yaml.Node], path: Path, timeout: int, turnaround: int
+        self, name: str, found: dict[str, yaml.Node], path: Path, times: dict[str, int]
     ) -> model.Rs485Link | None:
         port = self.text(found["port"], (*path, "port"), "a serial port", 256)
-        if port is not None and not port.startswith("/"):
+        if port is not None and not port.startswith(("/", "usb:", "path:")):
             self.problem("port.path", found["port"], (*path, "port"), "port.path", value=port)
             return None
         baud = self.choice(found["baud"], (*path, "baud"), _BAUDS, "a baud rate")
@@ -191,8 +231,7 @@ class _SiteReader(Reader):
             return None
         return model.Rs485Link.model_validate(
             {"name": name, "kind": LineKind.RS485, "port": port, "baud": int(baud),
-             "parity": parity, "stop_bits": stop, "timeout_ns": timeout,
-             "turnaround_ns": turnaround}
+             "parity": parity, "stop_bits": stop, **times}
         )  # fmt: skip
 
     def _time(

@@ -36,6 +36,7 @@ class Failure(StrEnum):
     LINK_DOWN = "link_down"
     EXCEPTION = "exception"  # the unit answered with a Modbus exception
     MALFORMED = "malformed"  # only bytes that match no request came
+    FROZEN = "its heartbeat stands still"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,17 @@ class ReadBack:
 
 @dataclass(frozen=True, slots=True)
 class LineState:
-    """A line's link came up or went down."""
+    """A line's link came up or went down.
+
+    jammed: while the link is up, whether something talks on the line without end; None when
+    nothing is said of that.
+    """
 
     line: int
     mono_ns: int
     up: bool
     text: str = ""
+    jammed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from agent.budget import budgets
+from agent.budget import DEAD, Budget, budgets
 from agent.compile import Checked, check_file, plan_file
 from config.ledger import ledger_path
 from config.limits import MS
@@ -103,8 +104,10 @@ def _summary(checked: Checked) -> dict[str, Any]:
         "site": plan.site_id,
         "digest": plan.digest.hex(),
         "lines": [
-            {"name": line.name, "kind": line.kind, **counts}
-            for line, counts in zip(plan.lines, _line_counts(plan), strict=True)
+            {"name": line.name, "kind": line.kind, **counts, "budget": asdict(budget)}
+            for line, counts, budget in zip(
+                plan.lines, _line_counts(plan), budgets(plan), strict=True
+            )
         ],
         "points": [
             {
@@ -150,12 +153,26 @@ def _echo(checked: Checked) -> str:
         text += f"{counts['points']} points in {counts['polls']} polls"
         if budget.share:
             text += f", {budget.share:.0%} of its time"
-        if i in with_siren:
-            text += f", a siren order leaves within {-(-budget.siren_ns // MS)}ms"
         out.append(text)
+        out.append(_load_line(budget, siren=i in with_siren))
     out += _point_lines(site)
     out.append("no problems")
     return "".join(f"{line}\n" for line in out)
+
+
+def _load_line(budget: Budget, *, siren: bool) -> str:
+    """Requests, registers and the worst waits of a line."""
+    text = f"    {budget.requests_per_s:.3g} requests/s, {budget.registers_per_s:.3g} registers/s"
+    if any(budget.alarm_ns):
+        text += f"; an alarm is read within {_waits(budget.alarm_ns)}"
+    if siren:
+        text += f"; a siren order leaves within {_waits(budget.siren_ns)}"
+    return text
+
+
+def _waits(waits_ns: tuple[int, ...]) -> str:
+    listed = ", ".join(f"{-(-ns // MS)}ms" for ns in waits_ns)
+    return f"{listed} with {', '.join(map(str, DEAD))} dead units"
 
 
 def _point_lines(site: Site) -> list[str]:
@@ -164,6 +181,8 @@ def _point_lines(site: Site) -> list[str]:
         for point in device.points[: max(0, _LISTED - len(out))]:
             register_ = short_form(point.function, point.address)
             bit = "" if point.bit is None else f" bit {point.bit}"
+            if point.bit is not None and point.bits > 1:
+                bit += f"-{point.bit + point.bits - 1}"
             forms = f"{register_} = {long_form(point.function, point.address)}{bit}"
             unit = f", {point.unit}" if point.unit else ""
             out.append(f"  {device.name}.{point.name}: {forms}, {point.type}, {point.kind}{unit}, "

@@ -12,7 +12,22 @@ _PROCESSES = {
     "record": "agent.record.main",
     "courier": "agent.courier.main",
 }
-_COMMANDS = ("check", "simulate", "run", "control", "receive", "verify", "demo", "addresses")
+_COMMANDS = (
+    "check",
+    "simulate",
+    "run",
+    "control",
+    "receive",
+    "verify",
+    "demo",
+    "addresses",
+    "evaluate",
+    "centre",
+    "profile",
+    "line_tools",
+    "watch",
+    "table",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

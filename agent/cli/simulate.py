@@ -53,6 +53,11 @@ Ceiling = Annotated[float, typer.Option(help="height of the ceiling over it, met
 Noise = Annotated[float, typer.Option(help="standard deviation on its readings")]
 Speed = Annotated[float, typer.Option(help="times real time, of recording or fire")]
 Hold = Annotated[bool, typer.Option("--hold", help=_HOLD)]
+ReplayFile = Annotated[
+    Path | None, typer.Option("--replay", help="a file of record-line, on --port, instead of SITE")
+]
+ReplayPort = Annotated[Path | None, typer.Option("--port", help="the serial port that it makes")]
+AsLine = Annotated[bool, typer.Option("--as-line", help="all that was said, once, not answers")]
 
 
 def register(app: typer.Typer) -> None:
@@ -82,8 +87,16 @@ def simulate(
     noise: Noise = 0.0,
     speed: Speed = 1.0,
     hold: Hold = False,
+    replay: ReplayFile = None,
+    port: ReplayPort = None,
+    as_line: AsLine = False,
 ) -> None:
     """Serve a simulated building: its panels, sensors and relay boards, until interrupted."""
+    if replay is not None:
+        from agent.cli.simulate_replay import run_replay  # noqa: PLC0415 -- as below
+
+        run_replay(replay, port, as_line=as_line, speed=speed)
+        return
     from agent.cli import simulate_run  # noqa: PLC0415 -- pymodbus, numpy: not for other commands
 
     scenery = simulate_run.Scenery(

@@ -88,6 +88,7 @@ FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 FAULT, MANUAL = int(Flag.FAULT), int(Flag.MANUAL)
 _GATES = int(Flag.DISABLED | Flag.TEST)
 _GATED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.ACTIVATED | Flag.MANUAL)
+_DISABLED = int(Flag.DISABLED)
 _LOST = kernels.STALE | kernels.INVALID
 _LATCHES = int(Flag.FIRE | Flag.PREALARM)
 
@@ -98,6 +99,8 @@ def fire_event(bits: int) -> Event:
         return Event.RISES
     if bits & (_LOST | kernels.TREND) or not bits & kernels.READY:
         return Event.UNKNOWN
+    if bits & _DISABLED:
+        return Event.UNKNOWN  # somebody disabled it: that never clears a fire
     return Event.FALLS
 
 
@@ -311,6 +314,8 @@ def reset(
     for k in standing.tolist():
         bits = int(image.bits[k])
         event = reset_event(bits)
+        if event == Event.RESET and site.from_panel[k] and bits & _DISABLED:
+            event = Event.FALLS  # the panel will not take back what it does not watch any more
         if event == Event.RESET and not bits & kernels.PREALARM and alarms.lost_in_alarm[k]:
             alarms.lost_in_alarm[k] = False
             alarms.unsaved = True

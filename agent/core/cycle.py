@@ -150,6 +150,7 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
     try:
         found = memory.decode(data)
     except memory.MemoryDamagedError as e:
+        state.recalled = again  # not knowledge: what the latch holds on waits for an operator
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)

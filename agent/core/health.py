@@ -17,11 +17,13 @@ from agent.core.alarms import Alarms
 from agent.core.image import Image
 from agent.core.site import I4, I8, Bools, Site
 from agent.core.types import Record
-from config.limits import CYCLE_TICK_NS, FAULT_NAMES_MAX, STALE_EACH_MAX
-from config.words import Quality
+from config.limits import CYCLE_TICK_NS, FAULT_NAMES_MAX, STALE_EACH_MAX, WARM_UP_NS_MAX
+from config.words import Mode, Quality
 from drivers.reading import LineState, PollFailure
 
 _STALE = np.uint32(kernels.STALE)
+_READY = np.uint32(kernels.READY)
+_GIVEN_UP = np.uint32(kernels.STALE | kernels.INVALID)
 _SAYS_NOTHING = np.uint32(kernels.FLAG_MASK | kernels.TREND | kernels.INVALID)
 
 
@@ -35,6 +37,7 @@ class Health:
     faulted: Bools  # [d] a fault record of the device stands
     line_down: Bools  # [l]
     why: dict[int, str] = field(default_factory=dict)  # device -> last failure of a poll
+    jammed: set[int] = field(default_factory=set)  # lines on which something talks without end
     sweep_due_ns: int = 0
     age: I8 = field(default_factory=lambda: np.zeros(0, np.int64))  # [n] scratch
     old: Bools = field(default_factory=lambda: np.zeros(0, np.bool_))  # [n] scratch
@@ -70,7 +73,12 @@ def fail(health: Health, site: Site, failure: PollFailure) -> None:
 
 
 def line(health: Health, site: Site, state: LineState) -> list[Record]:
-    """A line went down or came back; its devices get their time anew when it does."""
+    """A line went down or came back; its devices get their time anew when it does.
+
+    A jam is a fault of its own beside that: the line is open, and nobody gets a word in.
+    """
+    if state.jammed is not None:
+        return _jam(health, site, state, jammed=state.jammed)
     down = not state.up
     if bool(health.line_down[state.line]) == down:
         return []
@@ -88,6 +96,19 @@ def line(health: Health, site: Site, state: LineState) -> list[Record]:
     ]
 
 
+def _jam(health: Health, site: Site, state: LineState, *, jammed: bool) -> list[Record]:
+    if jammed == (state.line in health.jammed):
+        return []
+    (health.jammed.add if jammed else health.jammed.discard)(state.line)
+    name = site.plan.lines[state.line].name
+    return [
+        records.fault_record(
+            f"line/{name}/jam", "line", state.mono_ns, fault=jammed,
+            text=f"line {name}: {state.text}", name=name,
+        )
+    ]  # fmt: skip
+
+
 def due(health: Health, now_ns: int) -> bool:
     """Whether the timer pass is due. Half a tick early is on time: timers jitter."""
     if now_ns < health.sweep_due_ns:
@@ -99,10 +120,11 @@ def due(health: Health, now_ns: int) -> bool:
 def sweep(
     health: Health, alarms: Alarms, site: Site, image: Image, now_ns: int
 ) -> tuple[NDArray[np.int32], list[Record]]:
-    """Find what fell silent or came back: (points that went stale just now, records)."""
+    """Find what fell silent or came back: (points that were lost just now, records)."""
     silent = now_ns - health.heard_ns > site.device_stale_ns
     out: list[Record] = []
     health.silent = silent
+    never_ready = _never_ready(health, site, image, now_ns)
     newly = _stale_points(health, site, image, now_ns)
     crowd = _cover(health, alarms, site, newly) if newly.size else set()
     if newly.size:
@@ -111,7 +133,22 @@ def sweep(
     if crowd or silent.any() or health.faulted.any():
         covers = silent & ~health.line_down[site.device_line]
         out += _device_records(health, alarms, site, image, (covers, crowd), now_ns)
-    return newly, out
+    return np.concatenate((newly, never_ready)), out
+
+
+def _never_ready(health: Health, site: Site, image: Image, now_ns: int) -> I4:
+    """Points that can alarm and have said "warming up" for too long: from now on faulty.
+
+    INVALID stays until the kernel sees valid samples again.
+    """
+    waiting = (image.quality == Quality.NOT_READY) & (image.bits & _GIVEN_UP == 0)
+    waiting &= (site.modes != Mode.TELEMETRY) & (image.mono_ns != kernels.NEVER)
+    if not waiting.any():
+        return np.zeros(0, np.int32)
+    valid_ns = np.maximum(image.stamps[:, kernels.LAST_VALID], health.start_ns)
+    found: I4 = np.flatnonzero(waiting & (now_ns - valid_ns > WARM_UP_NS_MAX)).astype(np.int32)
+    image.words[found, kernels.BITS] = (image.bits[found] & ~_READY) | np.uint32(kernels.INVALID)
+    return found
 
 
 def _stale_points(health: Health, site: Site, image: Image, now_ns: int) -> I4:

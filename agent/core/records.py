@@ -9,6 +9,7 @@
              "panel" (the panel's own event)
   gated      True: disabled or in test, so it counts for nothing and calls nobody
   number     lifetime count of alarms, on the transition that raised it
+  columns, units  of "counters": names of the columns, and one row a unit, totals since the start
   fault      True when a fault begins, False when it ends; `text` says it in words
 Transitions into and out of fire go to the fire lane, all else to the event lane.
 """

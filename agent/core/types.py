@@ -90,6 +90,7 @@ class Record:
 
     lane: Lane
     source: str
-    what: str  # "point", "zone", "panel", "output", "device", "line", "operator", "system"
+    # "point", "zone", "panel", "output", "device", "line", "operator", "system", "counters"
+    what: str
     mono_ns: int
     body: dict[str, Any] = field(default_factory=dict)

@@ -123,6 +123,10 @@ def _faults(state: State) -> list[dict[str, str]]:
             for i in np.flatnonzero(state.health.line_down).tolist()
         ]
         out += [
+            {"source": f"line/{plan.lines[i].name}/jam", "text": "something talks without end"}
+            for i in sorted(state.health.jammed)
+        ]
+        out += [
             {"source": f"device/{plan.devices[i].name}", "text": state.health.why.get(i, "silent")}
             for i in np.flatnonzero(state.health.faulted).tolist()
         ]

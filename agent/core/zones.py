@@ -65,17 +65,24 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     agreed = member_rises & (number[site.member_zone] >= 2)
     out = {int(k): "agreed" for k in site.member_point[agreed]}
     for k in np.flatnonzero(lost_rising & in_service).tolist():
-        if k not in out and alarms.phase[k] == Phase.CLEAR and _lost_together(site, image, k):
+        if k not in out and alarms.phase[k] == Phase.CLEAR and _confirmed(alarms, site, image, k):
             out[k] = "lost in alarm"
     return out
 
 
-def _lost_together(site: Site, image: Image, k: int) -> bool:
-    """A neighbour of k gave its last valid sample at about the same time, and is lost too."""
+def _confirmed(alarms: Alarms, site: Site, image: Image, k: int) -> bool:
+    """A neighbour of k stands in pre-alarm by its level, or was lost together with k.
+
+    Together: it gave its last valid sample at about the same time.
+    """
     valid = image.stamps[:, kernels.LAST_VALID]
     for zone in site.zones_of.get(k, ()):
         near = site.member_point[site.member_zone == zone]
-        near = near[(near != k) & (image.bits[near] & _LOST != 0)]
+        near = near[near != k]
+        warm = (alarms.effective[near] & image.bits[near] & np.uint32(PREALARM)) != 0
+        if (warm & (image.bits[near] & _LOST == 0)).any():
+            return True  # no trend detector, or a slow rise: hot is hot
+        near = near[image.bits[near] & _LOST != 0]
         near = near[valid[near] != kernels.NEVER]
         if (np.abs(valid[near] - valid[k]) <= LOST_TOGETHER_NS).any():
             return True

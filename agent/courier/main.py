@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
 import random
 import signal
@@ -38,6 +39,7 @@ from config.limits import (
 from config.plan import PlanError, read_plan, section
 
 EX_CONFIG = 78
+OTHER_KINDS = {"gb26875": "agent.courier.gb26875"}
 _FLUSH_S = 1.0
 _ACK_PACKET_BYTES_MAX = 4 * MQTT_ACK_BYTES_MAX  # an acknowledgement with topic and properties
 
@@ -62,12 +64,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     log_to_journal()
     try:
+        kind = read_kind(args.plan, args.name)
+        if kind in OTHER_KINDS:  # each with what it needs, and nothing of MQTT or TLS
+            other = importlib.import_module(OTHER_KINDS[kind])
+            asyncio.run(other.run(other.read_task(args.plan, args.name), args.run / "record.sock"))
+            return 0
         task = read_task(args.plan, args.name)
     except (PlanError, SettingsProblem) as e:
         log.error("%s", e, extra={"source": "plan"})
         return EX_CONFIG
     asyncio.run(run(task, args.run / "record.sock"))
     return 0
+
+
+def read_kind(plan: Path, name: str) -> str:
+    """The kind of a courier, "" when the plan has none of that name. Raises PlanError."""
+    couriers = section(read_plan(plan), "couriers")
+    return next((str(c.kind) for c in couriers if c.name == name), "")
 
 
 def read_task(plan: Path, name: str) -> Task:

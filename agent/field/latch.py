@@ -6,6 +6,7 @@ for the plan that wrote it; after a power cut the persisted alarm state speaks i
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ class Latch:
         tmp = self.path.with_suffix(".tmp")
         fd = os.open(tmp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            os.write(fd, data)
+            if os.write(fd, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # never a torn latch
         finally:
             os.close(fd)
         tmp.replace(self.path)  # tmpfs: no power cut to survive, only a kill

@@ -6,10 +6,10 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,11 @@ from agent.field.recordlink import RecordLink
 from agent.field.runtime import Runtime, run_directory_ready
 from agent.ipc import IpcError, Server, system_policy
 from agent.journal import log_to_journal
+from agent.lock import Held, hold
 from agent.notify import Notifier
+from config.limits import CONTROL_RETRY_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
+from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
 
 EX_CONFIG = 78
@@ -47,10 +50,20 @@ def main(argv: Sequence[str]) -> int:
         return EX_CONFIG
     try:
         run_directory_ready(args.run)
-        asyncio.run(_run(plan, args.run, args.kernel))
+        # Two masters on one relay board would switch each other's sirens off.
+        lock = hold(args.run / "field.lock", "field process")
+    except (Held, OSError) as e:
+        LOG.error("%s", e)
+        return 1
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(_run(plan, args.run, args.kernel))
     except (IpcError, OSError) as e:
         LOG.error("%s", e)
         return 1
+    finally:
+        if lock is not None:
+            os.close(lock)
     return 0
 
 
@@ -96,14 +109,18 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "durable_ms": _percentiles_ms(link.durable_waits_ns),
             "telemetry_dropped": link.telemetry.dropped_readings,
             "lines": [
-                {"name": line.name, "up": m.up, "units": [asdict(u) for u in m.counters.values()]}
+                {
+                    "name": line.name,
+                    "up": m.up,
+                    "jams": m.jams,
+                    "units": [unit.told() for unit in m.counters.values()],
+                }
                 for line, m in zip(plan.lines, masters, strict=True)
             ],
         }
 
     server = Server(run_dir / "field.sock", verb_table(runtime, gateway), system_policy())
-    await server.start()
-    await _serve(runtime, masters, link, Notifier(), kernel.path)
+    await _serve(runtime, masters, link, Notifier(), kernel.path, server)
     await server.stop()
     safemode.note_clean_stop(starts, clock.mono_ns())
 
@@ -122,6 +139,7 @@ async def _serve(
     link: RecordLink,
     notifier: Notifier,
     kernel_path: str,
+    server: Server,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -138,12 +156,31 @@ async def _serve(
                 for master in masters:
                     group.create_task(master.run())
                 group.create_task(link.run())
+                group.create_task(_open_control(server, runtime))
                 group.create_task(runtime.run_timer(notifier, lambda: text))
                 await stop.wait()
                 notifier.stopping()
                 raise _Stopped
         except* _Stopped:
             LOG.info("stopped")
+
+
+async def _open_control(server: Server, runtime: Runtime) -> None:
+    """Listen for people. A place without room for a socket still has its sirens."""
+    told = False
+    while True:
+        try:
+            await server.start()
+        except (IpcError, OSError) as e:
+            if not told:
+                runtime.notice(Notice("field.control", fault=True, text=f"no control socket: {e}"))
+            told = True
+            await asyncio.sleep(CONTROL_RETRY_NS / 1e9)
+        else:
+            if told:
+                text = "the control socket is there"
+                runtime.notice(Notice("field.control", fault=False, text=text))
+            return
 
 
 class _Stopped(Exception):  # noqa: N818 -- it ends the task group, nothing failed

@@ -119,15 +119,19 @@ class RecordLink:
     def _hello(self, hello: dict[str, Any]) -> None:
         self.events.resume(int(hello["durable"]))
         self.telemetry.resume(int(hello["telemetry_durable"]))
-        state = hello.get("state")
-        if not self._recalled:  # nothing kept is an answer too: a held siren waits for it
-            self._hearer.recalled(state if isinstance(state, bytes) else b"")
-        self._recalled = True
+        if not hello.get("recalling"):  # else the record's disk has not answered yet
+            self._recall(hello.get("state"))
         if self._alarm_state is not None:
             self._state_changed.set()  # the new record may hold an older one
         if self._lost_told:
             self._hearer.notice(Notice("record.link", fault=False, text="the record is back"))
         self._lost_told = False
+
+    def _recall(self, state: Any) -> None:
+        if not self._recalled:  # nothing kept is an answer too: a held siren waits for it
+            self._recalled = True
+            self._hearer.recalled(state if isinstance(state, bytes) else b"")
+            self._state_changed.set()
 
     def _disconnected(self) -> None:
         now_ns = self._mono_ns()
@@ -150,6 +154,8 @@ class RecordLink:
                 self.kick()
             case "telemetry_durable":
                 self.telemetry.durable(int(message["seq"]))
+            case "recalled":
+                self._recall(message.get("state"))
             case "notice":
                 self._hearer.notice(
                     Notice(str(message["source"]), bool(message["fault"]), str(message["text"]))
@@ -174,8 +180,8 @@ class RecordLink:
             await self._state_changed.wait()
             self._state_changed.clear()
             state = self._alarm_state
-            if state is None:
-                continue
+            if state is None or not self._recalled:
+                continue  # ours must not replace what the record's disk has yet to tell
             try:
                 await client.call("alarm_state", state=state)
             except BaseException:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from agent.core.cycle import State, cycle
 from agent.core.types import Command, Inputs, Notice, Now, Order, Record
+from agent.field.counters import counters_record
 from agent.field.latch import Latch
 from agent.field.recordlink import RecordLink
 from agent.notify import Notifier
@@ -21,6 +22,7 @@ from config.limits import (
     BLOCKS_PER_CYCLE_MAX,
     BUS_ATTEMPT_NS_MAX,
     COMMANDS_PER_CYCLE_MAX,
+    COUNTERS_EVENT_NS,
     CYCLE_LATE_NS_MAX,
     CYCLE_TICK_NS,
     INPUTS_PER_CYCLE_MAX,
@@ -46,6 +48,7 @@ class Master(Protocol):
     last_attempt_ns: int
     up: bool
     counters: dict[int, Unit]
+    jams: int
 
     def order(self, output: int, on: bool) -> None:
         """Pre-empt the line's polls for this output."""
@@ -170,9 +173,14 @@ class Runtime:
                 self._on[output.name] = order.pattern
             else:
                 self._on.pop(output.name, None)
+        self._write_latch()
+
+    def _write_latch(self) -> None:
         try:
             self._latch.write(self._on)
         except OSError as e:
+            if self.latch_fault:
+                return
             self.latch_fault = True
             self.notice(Notice("field.latch", fault=True, text=f"{self._latch.path}: {e.strerror}"))
         else:
@@ -188,6 +196,18 @@ class Runtime:
                 level = logging.WARNING if record.body["fault"] else logging.INFO
                 LOG.log(level, "%s: %s", name, record.body["text"], extra={"source": name})
 
+    def say_counters(self) -> None:
+        """The traffic of every line, for the record."""
+        if self._link is None:
+            return
+        now = self.clock.now()
+        for line, master in zip(self.plan.lines, self._masters, strict=True):
+            record = counters_record(
+                line.name, master.counters, master.jams, now.mono_ns, up=master.up
+            )
+            self._link.events.add(record, now)
+        self._link.kick()
+
     def _bound(self, queue: Sequence[object]) -> None:
         if len(queue) >= INPUTS_PER_CYCLE_MAX:
             self.run_cycle()
@@ -199,12 +219,15 @@ class Runtime:
         due_ns = self.clock.now().mono_ns
         ready = told = False
         beat_due_ns = 0
+        counters_due_ns = due_ns + COUNTERS_EVENT_NS
         while True:
             due_ns += CYCLE_TICK_NS
             now_ns = self.clock.now().mono_ns
             if now_ns > due_ns + CYCLE_TICK_NS:
                 due_ns = now_ns  # late: no burst of ticks to catch up
             await asyncio.sleep(max(0, due_ns - now_ns) / 1e9)
+            if self.latch_fault:
+                self._write_latch()  # what sounds now must sound again after a crash
             self.run_cycle()
             now_ns = self.clock.now().mono_ns
             self.latest_lateness_ns = max(0, now_ns - due_ns)
@@ -215,6 +238,9 @@ class Runtime:
             if not ready and all(map(_scanned, self._masters)):
                 notifier.ready(status_text())
                 ready = True
+            if now_ns >= counters_due_ns:
+                self.say_counters()
+                counters_due_ns = now_ns + COUNTERS_EVENT_NS
             if now_ns >= beat_due_ns and self.alive(now_ns):
                 notifier.watchdog()
                 beat_due_ns = now_ns + 4 * CYCLE_TICK_NS

@@ -6,6 +6,7 @@ is touched only after that. Whatever the instant, one copy is whole.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import struct
@@ -18,6 +19,10 @@ _COUNT = struct.Struct(">Q")
 _HEAD_BYTES = len(_MAGIC) + 32 + _COUNT.size
 
 
+UNREADABLE = b"\xff"
+"""No alarm state, and not the word that there was none: a siren that is held stays on."""
+
+
 class AlarmStateFiles:
     """Blocking; belongs to one thread."""
 
@@ -26,9 +31,18 @@ class AlarmStateFiles:
         self._count = 0
 
     def read(self) -> bytes | None:
-        """The newest whole copy; None when there is none."""
+        """The newest whole copy; None when none was ever written.
+
+        Raises OSError when copies are there and none of them is whole: that is not "no alarm".
+        """
         found = [copy for path in self._paths if (copy := _read_copy(path)) is not None]
         if not found:
+            if any(path.exists() for path in self._paths):
+                raise OSError(
+                    errno.EIO,
+                    "no copy of the alarm state can be read: a fire from before the restart may "
+                    "be forgotten; check the building",
+                )
             return None
         self._count, state = max(found)
         return state

@@ -64,9 +64,9 @@ class Intake:
         self._table_parts = ()  # sealed, or not needed
         self._journal.add(entries)
 
-    def heads(self) -> dict[str, tuple[int, bytes]]:
-        """lane -> (seq, hash) of the last batch sealed in the open epoch."""
-        return self._sealer.heads()
+    def heartbeat(self, now: Now) -> bytes:
+        """Signed heads of all lanes."""
+        return self._sealer.heartbeat(now)
 
     # --- events ---------------------------------------------------------------------------------
 

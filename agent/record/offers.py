@@ -30,6 +30,8 @@ Stream = tuple[str, int]
 
 _BULK = (Lane.TELEMETRY, Lane.SUMMARY)
 _AT_ONCE = (Lane.EPOCH, Lane.FIRE)
+_UNSIGNED = (Lane.FIRE, Lane.EVENT)
+"""What a destination without signatures is told: it cannot check a chain, nor read columns."""
 _ORDER = (Lane.EPOCH, Lane.FIRE, Lane.TABLE, Lane.EVENT, Lane.SUMMARY, Lane.TELEMETRY)
 
 
@@ -46,10 +48,19 @@ Fetch = Callable[[Stream, int], None]
 
 
 class Courier:
-    """One destination: its places, and its window while it follows."""
+    """One destination: its places, and its window while it follows.
 
-    def __init__(self, name: str, shelf: Shelf, ring: Ring, places: Iterable[Place]) -> None:
+    unsigned: nothing that its destination says is signed, so the courier's own word moves its
+    place (`delivered`); no other place, and nothing is ever removed for it. A destination that is
+    new begins with the open epoch: a monitoring centre is not to hear of last year's fires.
+    """
+
+    def __init__(
+        self, name: str, shelf: Shelf, ring: Ring, places: Iterable[Place], *,
+        unsigned: bool = False,
+    ) -> None:  # fmt: skip
         self.name = name
+        self.unsigned = unsigned
         self.connected = False
         self.text = "has not come yet"
         self._shelf = shelf
@@ -62,6 +73,21 @@ class Courier:
         self._read: dict[Stream, deque[Row]] = {}
         self._reading: set[Stream] = set()
         self._past: list[Stream] = []  # of earlier epochs, and not acknowledged yet
+        if unsigned and not self._acked:
+            self._begin_now()
+
+    def _begin_now(self) -> None:
+        for lane in _UNSIGNED:
+            for ordinal in self._shelf.ordinals(lane):
+                ends = self._shelf.ends(lane, ordinal)
+                if ends is not None and ordinal != self._shelf.now:
+                    self._acked[lane, ordinal] = ends[1]
+            self._acked.setdefault((lane, self._shelf.now), -1)
+        self._dirty.update(self._acked)
+
+    def _lanes(self) -> list[str]:
+        known = self._shelf.lanes()
+        return [lane for lane in known if lane in _UNSIGNED] if self.unsigned else known
 
     # --- offering -----------------------------------------------------------------------------
 
@@ -71,7 +97,7 @@ class Courier:
         self._outlet = outlet
         self._past = [
             (lane, ordinal)
-            for lane in self._shelf.lanes()
+            for lane in self._lanes()
             for ordinal in self._shelf.ordinals(lane)
             if ordinal != self._shelf.now
         ]
@@ -130,6 +156,11 @@ class Courier:
         """In the order in which they are offered."""
         now = self._shelf.now
         self._past = [stream for stream in self._past if self._unfinished(stream)]
+        if self.unsigned:
+            for own in _UNSIGNED:
+                yield from (stream for stream in self._past if stream[0] == own)
+                yield (own, now)
+            return
         yield (Lane.EPOCH, now)
         yield (Lane.FIRE, now)
         for lane in (*_ORDER, *(name for name in self._shelf.lanes() if name not in _ORDER)):
@@ -192,6 +223,10 @@ class Courier:
         """The hash of a batch that is under way."""
         return self._flight.get(number)
 
+    def offered(self, stream: Stream) -> int:
+        """Up to which number a stream was offered since the courier follows, -1 for none."""
+        return self._sent.get(stream, -1)
+
     def acked(self, stream: Stream) -> int:
         """Up to which number a stream is acknowledged, -1 for none."""
         return self._acked.get(stream, -1)
@@ -226,7 +261,7 @@ class Courier:
     def status(self) -> dict[str, Any]:
         """For `embergate status`. waiting: batches that are not acknowledged yet."""
         waiting = 0
-        for lane in self._shelf.lanes():
+        for lane in self._lanes():
             for ordinal in self._shelf.ordinals(lane):
                 first, last = self._shelf.ends(lane, ordinal) or (0, -1)
                 waiting += max(0, last - max(first - 1, self._acked.get((lane, ordinal), -1)))

@@ -29,6 +29,7 @@ class Site:
     table_hash: bytes
     resolutions: dict[int, bytes]
     couriers: tuple[str, ...]
+    unsigned: frozenset[str] = frozenset()  # couriers whose destination signs nothing
 
 
 def read_site(path: Path) -> Site:
@@ -95,6 +96,7 @@ def site_of(plan: bytes) -> Site:
         table_hash=table_hash(encoded),
         resolutions=resolutions,
         couriers=_names(plan, "couriers"),
+        unsigned=frozenset(c.name for c in section(plan, "couriers") if c.kind != "mqtt"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 import signal
 import sqlite3
@@ -12,10 +13,12 @@ from pathlib import Path
 
 from agent.clock import SystemClock
 from agent.ipc import IpcError, Server, system_policy
+from agent.lock import Held, hold
 from agent.notify import Notifier
 from agent.record.keys import KeyProblem, load_platform, load_signer
 from agent.record.plan_table import Site
-from agent.record.service import Service, Settings
+from agent.record.service import Service
+from agent.record.settings import Settings
 
 EX_CONFIG = 78
 LOG = logging.getLogger("embergate.record")
@@ -29,6 +32,12 @@ def run(site: Site, state: Path, run_dir: Path, keys: Path) -> int:
     except KeyProblem as e:
         LOG.error("%s", e)
         return EX_CONFIG
+    try:
+        # Two writers of one journal would fork its chains; two on one socket, hide each other.
+        locks = [hold(path, "record process") for path in _lock_files(settings)]
+    except Held as e:
+        LOG.error("%s", e)
+        return 1
     if sqlite3.sqlite_version_info < _SQLITE_FIXED:
         LOG.info(
             "SQLite %s has the WAL-reset defect; one connection a file keeps clear of it",
@@ -39,6 +48,14 @@ def run(site: Site, state: Path, run_dir: Path, keys: Path) -> int:
     except (IpcError, OSError) as e:
         LOG.error("%s", e)
         return 1
+    finally:
+        for fd in locks:
+            if fd is not None:
+                os.close(fd)
+
+
+def _lock_files(settings: Settings) -> tuple[Path, Path]:
+    return settings.directory / "record.lock", settings.run_dir / "record.lock"
 
 
 def _settings(site: Site, state: Path, run_dir: Path, keys: Path) -> Settings:

@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from agent.core.types import Now
 from agent.ipc import Connection, Handler, Message, Refused, Role
 from agent.record.acks import take_ack
-from agent.record.alarm_state import AlarmStateFiles
+from agent.record.alarm_state import UNREADABLE, AlarmStateFiles
 from agent.record.epochs import next_epoch
-from agent.record.evict import Cut, plan_cuts
+from agent.record.evict import Cut, declare, plan_cuts
 from agent.record.hint import read_hint, write_hint
 from agent.record.intake import Intake
 from agent.record.journal import Journal, StoreBusy
 from agent.record.logbook import log_rows
+from agent.record.messages import notice, raw_of, rows_of
 from agent.record.offers import Courier, Stream
-from agent.record.plan_table import Site
 from agent.record.ring import Db, Entry, db_of
 from agent.record.sealer import EpochPlace, Number, Sealer
+from agent.record.settings import SOFTWARE, Settings
 from agent.record.shelf import Shelf
 from agent.record.store import Place, Row, Store
 from agent.record.tables import table_is_kept
+from agent.record.unsigned import TOPICS, Said, notice_of, take_delivered
 from agent.record.worker import Worker
-from agent.uplink.batch import Loss, LossReason
-from agent.uplink.cose import Signer, Trust
-from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
 from config.limits import (
     ALARM_STATE_BYTES_MAX,
     COURIER_ABSENT_NS,
@@ -44,31 +41,6 @@ from config.limits import (
     S,
 )
 from config.words import Lane
-
-SOFTWARE = "embergate 0.1.0"
-
-
-class Clock(Protocol):
-    """Time is given."""
-
-    boot_id: bytes
-
-    def now(self) -> Now: ...
-    def mono_ns(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a record works with. chance(n): n random bytes."""
-
-    site: Site
-    signer: Signer
-    platform: Trust
-    directory: Path
-    run_dir: Path
-    clock: Clock
-    chance: Callable[[int], bytes]
-    make_store: Callable[[Path], Store] = Store
 
 
 class Service:
@@ -85,6 +57,7 @@ class Service:
         self._alarm_files = AlarmStateFiles(settings.directory)
         self._alarm_worker = Worker("alarm-state", self._alarm_files, settings.clock.mono_ns)
         self._alarm_state: bytes | None = None
+        self._recalling = True  # what the disk holds of it is not known yet
         self._fields: set[Connection] = set()
         self._followers: dict[Connection, Courier] = {}
         self.faults: dict[str, str] = {}
@@ -92,6 +65,7 @@ class Service:
         self._durable: dict[Db, tuple[bytes, int]] = dict.fromkeys(Db, (b"", 0))
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[str, int] = {}
+        self._said = Said()
         self._started_ns = settings.clock.mono_ns()
         self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
         self._heartbeat_ns = self._started_ns
@@ -103,9 +77,7 @@ class Service:
         """Open the files, recall the alarm state, open an epoch."""
         s, now = self.settings, self._clock.now()
         openings = await self.journal.open()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                self._alarm_state = await self._alarm_worker.ask(lambda files: files.read())
+        await self._recall()
         events, telemetry = openings[Db.EVENTS], openings[Db.TELEMETRY]
         hint_path = s.run_dir / "record.epoch"
         owner = s.signer.kid + s.site.gateway.encode()
@@ -125,7 +97,11 @@ class Service:
         self.journal.begin(list(epochs.values()))
         places = [place for survey in surveys for place in survey.places]
         ring = self.journal.ring
-        self._couriers = {n: Courier(n, self._shelf, ring, places) for n in s.site.couriers}
+        self._couriers = {
+            n: Courier(n, self._shelf, ring, places, unsigned=n in s.site.unsigned)
+            for n in s.site.couriers
+        }
+        self._save_places()
         for db in Db:
             self._durable[db] = (openings[db].survey.session, openings[db].survey.mark)
         self._intake = Intake(sealer, self.journal, self._shelf, s.site, s.chance(16))
@@ -138,6 +114,31 @@ class Service:
                 text = f"{db}.db was damaged and set aside: {opening.damage}"
                 self._fault(f"record.{db}", text)
         self.journal.tick()
+
+    async def _recall(self) -> None:
+        """Read the alarm state; a disk that takes long is waited for beside everything else.
+
+        Until it answered nobody knows whether there was a fire, and the field is told just that.
+        """
+        reading = asyncio.get_running_loop().create_task(self._read_alarm_state())
+        self._tasks.add(reading)
+        reading.add_done_callback(self._tasks.discard)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await asyncio.shield(reading)
+
+    async def _read_alarm_state(self) -> None:
+        state: bytes | None = None
+        try:
+            state = await self._alarm_worker.ask(lambda files: files.read())
+        except OSError as e:
+            self._fault("record.recall", e.strerror or str(e))
+            state = UNREADABLE
+        self._recalling = False
+        if self._alarm_state is None:
+            self._alarm_state = state
+        for connection in list(self._fields):  # they said hello before the disk answered
+            connection.send({"e": "recalled", "state": state})
 
     async def run(self) -> None:
         """Everything that is due by time, until cancelled."""
@@ -161,8 +162,7 @@ class Service:
                 connection.close()  # it comes again and submits what had to wait
         if now.mono_ns - self._places_ns >= PLACES_WRITE_NS:
             self._places_ns = now.mono_ns
-            for db, places in self._moved_places():
-                self._spawn(self._save(db, places))
+            self._save_places()
         if now.mono_ns - self._heartbeat_ns >= HEARTBEAT_NS:
             self._heartbeat_ns = now.mono_ns
             self._heartbeat(now)
@@ -225,7 +225,7 @@ class Service:
         else:
             del self.faults[source]
         for connection in list(self._fields):
-            connection.send(_notice(source, text))
+            connection.send(notice(source, text))
 
     # --- verbs ----------------------------------------------------------------------------------
 
@@ -238,14 +238,17 @@ class Service:
             "alarm_state": (Role.FIELD, self._keep_alarm_state),
             "follow": (Role.COURIER, self._follow),
             "ack": (Role.COURIER, self._ack),
+            "delivered": (Role.COURIER, self._delivered),
             "courier_state": (Role.COURIER, self._courier_state),
+            "courier_event": (Role.COURIER, self._courier_event),
+            "courier_notice": (Role.COURIER, self._courier_notice),
             "status": (Role.VIEW, self._status),
             "log": (Role.VIEW, self._log),
         }
 
     def _hello(self, connection: Connection, message: Message) -> Message:
-        session = _bytes(message, "session", 16)
-        if _bytes(message, "boot", 16) != self._clock.boot_id:
+        session = raw_of(message, "session", 16)
+        if raw_of(message, "boot", 16) != self._clock.boot_id:
             raise Refused("foreign", "the field process is of another boot")
         self._session = session
         marks = {db: mark if of == session else 0 for db, (of, mark) in self._durable.items()}
@@ -253,17 +256,18 @@ class Service:
         self._fields = {connection}  # the field of now; an older connection says nothing any more
         connection.on_close.append(lambda: self._fields.discard(connection))
         for source, text in self.faults.items():
-            connection.send(_notice(source, text))
+            connection.send(notice(source, text))
         return {
             "durable": marks[Db.EVENTS],
             "telemetry_durable": marks[Db.TELEMETRY],
             "epoch": self._place.epoch,
             "state": self._alarm_state,
+            "recalling": self._recalling,
         }
 
     def _submit(self, connection: Connection, message: Message) -> Message:
         self._must_be_field(connection)
-        taken = self._intake.submit(_list(message, "events"), self._clock.now())
+        taken = self._intake.submit(rows_of(message, "events"), self._clock.now())
         self._pump()
         return {"taken": taken}
 
@@ -272,7 +276,7 @@ class Service:
         dropped = message.get("dropped") or {}
         if not isinstance(dropped, dict):
             raise Refused("malformed", "dropped: expected a map of readings by poll")
-        self._intake.telemetry(_list(message, "blocks"), dropped, self._clock.now())
+        self._intake.telemetry(rows_of(message, "blocks"), dropped, self._clock.now())
         return {}
 
     async def _keep_alarm_state(self, connection: Connection, message: Message) -> Message:
@@ -312,9 +316,13 @@ class Service:
         if not courier.follows:
             courier.connected = False
             self._courier_fault(courier, "the courier process is not there")
+            for topic in TOPICS:
+                self._fault(f"courier.{courier.name}.{topic}", "")
 
     async def _ack(self, connection: Connection, message: Message) -> Message:
         courier = self._courier_of(connection)
+        if courier.unsigned:
+            raise Refused("unsigned", "this destination has no signed acknowledgements")
         raw = message.get("message")
         if not isinstance(raw, bytes):
             raise Refused("malformed", "expected the acknowledgement as bytes")
@@ -353,6 +361,21 @@ class Service:
         courier.connected = bool(message.get("connected"))
         courier.text = str(message.get("text", ""))[:COURIER_STATE_TEXT_MAX]
         self._courier_fault(courier, "" if courier.connected else courier.text or "no connection")
+        return {}
+
+    def _delivered(self, connection: Connection, message: Message) -> Message:
+        advanced = take_delivered(message, self._courier_of(connection), self._shelf)
+        if advanced:
+            self._save_places()  # at once: a centre must not hear of an old fire a second time
+            self._pump()
+        return {"advanced": advanced}
+
+    def _courier_event(self, connection: Connection, message: Message) -> Message:
+        self._said.add(self._courier_of(connection).name, message)
+        return {}
+
+    def _courier_notice(self, connection: Connection, message: Message) -> Message:
+        self._fault(*notice_of(self._courier_of(connection).name, message))
         return {}
 
     def _courier_fault(self, courier: Courier, text: str) -> None:
@@ -410,19 +433,19 @@ class Service:
         self._spawn(fetch())
 
     def _heartbeat(self, now: Now) -> None:
-        s, place = self.settings, self._place
-        beat = Heartbeat(
-            s.site.gateway, place.epoch, place.ordinal, self._clock.boot_id, now.mono_ns,
-            now.wall_ns, int(now.clock), self._intake.heads(),
-        )  # fmt: skip
-        message = {"e": "heartbeat", "bytes": seal_heartbeat(beat, s.signer)}
+        message = {"e": "heartbeat", "bytes": self._intake.heartbeat(now)}
         for courier in self._couriers.values():
-            courier.tell(message)
+            if not courier.unsigned:
+                courier.tell(message)
 
     def _moved_places(self) -> list[tuple[Db, list[Place]]]:
         moved = [place for c in self._couriers.values() for place in c.dirty_places()]
         parts = [(db, [place for place in moved if db_of(place[1]) is db]) for db in Db]
         return [(db, places) for db, places in parts if places]
+
+    def _save_places(self) -> None:
+        for db, places in self._moved_places():
+            self._spawn(self._save(db, places))
 
     async def _save(self, db: Db, places: list[Place]) -> None:
         # A place that is not kept costs a resend after the next start, nothing else.
@@ -434,6 +457,8 @@ class Service:
             body = {"event": "ack_refused", "courier": courier, "code": code, "count": count}
             if self._intake.own_event(f"courier/{courier}", body, now) is not None:
                 del self._refusals[key]
+        for source, body in self._said.take():
+            self._intake.own_event(source, body, now)
 
     # --- making room ----------------------------------------------------------------------------
 
@@ -446,11 +471,7 @@ class Service:
         cuts = await self.journal.ask_quietly(db, lambda store: plan_cuts(store, db, wall_ns))
         if not cuts:
             return
-        losses = [
-            Loss(LossReason.EVICTED, lane, self._shelf.epoch(ordinal), 0, seq)
-            for lane, ordinal, seq in cuts
-        ]
-        body = {"event": "evicted", "lanes": sorted(str(lane) for lane, _, _ in cuts)}
+        body, losses = declare(cuts, self._shelf.epoch)
         entry = self._intake.own_event("record/store", body, self._clock.now(), losses)
         if entry is not None:
             self._cutting[entry.sealed.number] = (db, cuts)
@@ -472,21 +493,3 @@ class Service:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _notice(source: str, text: str) -> Message:
-    return {"e": "notice", "source": source, "fault": bool(text), "text": text or "as it should be"}
-
-
-def _bytes(message: Message, key: str, size: int) -> bytes:
-    value = message.get(key)
-    if not isinstance(value, bytes) or len(value) != size:
-        raise Refused("malformed", f"{key}: expected {size} bytes")
-    return value
-
-
-def _list(message: Message, key: str) -> list[Any]:
-    value = message.get(key)
-    if not isinstance(value, list):
-        raise Refused("malformed", f"{key}: expected an array")
-    return value

@@ -10,11 +10,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from agent.uplink import cbor, check
-from agent.uplink.cose import BATCH_TYPE, Signer, Trust
+from agent.uplink.content_types import BATCH_TYPE
 from agent.uplink.errors import UplinkError
 from config.limits import BATCH_BYTES_MAX, LOSSES_MAX
+
+if TYPE_CHECKING:  # a courier reads events, and does without cryptography
+    from agent.uplink.cose import Signer, Trust
 
 VERSION = 1
 EPOCH_BYTES = 8

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import struct
 import termios
 from collections.abc import Callable
 
 import serial
 
 from config.plan import Line
+from drivers.link.port import find_port
 from drivers.link.stream import DescriptorStream, LinkError
+
+_TIOCGRS485, _TIOCSRS485 = (
+    0x542E,
+    0x542F,
+)  # linux/serial.h: struct serial_rs485, flags first, eight words in all
+_RS485_ENABLED, _RTS_ON_SEND = 1, 2
 
 
 class SerialLink(DescriptorStream):
     """Exclusive use, raw mode, 8 data bits. Opens pseudo-terminals as well as real ports.
 
     After an unplug the descriptor reads an error or end of file, `on_lost` is called, and `open`
-    works again as soon as the device node is back.
+    works again as soon as the device is back, under whatever node (`find_port`).
+
+    Direction: where the driver knows RS-485 it drives RTS with each frame itself. Elsewhere RTS is
+    set and left alone: an adapter that needs no help ignores it, and switching it from here would
+    cut off or add to the last byte, because only the driver knows when that has left.
     """
 
     def __init__(
@@ -29,7 +42,7 @@ class SerialLink(DescriptorStream):
         """Open the port. Raises LinkError when it is missing, refused or in use."""
         try:
             port = serial.Serial(
-                self._line.serial_port,
+                find_port(self._line.serial_port),
                 self._line.baud,
                 parity=self._line.parity,
                 stopbits=self._line.stop_bits,
@@ -44,6 +57,9 @@ class SerialLink(DescriptorStream):
             # USB adapters hold bytes back for up to 16 ms; a pseudo-terminal cannot be told.
             port.set_low_latency_mode(True)
         fd = port.fileno()
+        if not drives_direction(fd):
+            with contextlib.suppress(OSError, termios.error):
+                port.rts = True
 
         def close() -> None:
             with contextlib.suppress(OSError, termios.error):
@@ -53,6 +69,18 @@ class SerialLink(DescriptorStream):
                 port.close()
 
         self.attach(fd, close)
+
+
+def drives_direction(fd: int) -> bool:
+    """Have the driver turn RS-485 transceivers around; False when it does not know how."""
+    words = struct.pack("8I", _RS485_ENABLED | _RTS_ON_SEND, 0, 0, 0, 0, 0, 0, 0)
+    try:
+        found = fcntl.ioctl(fd, _TIOCGRS485, bytes(len(words)))
+        if not struct.unpack("8I", found)[0] & _RS485_ENABLED:  # the board's own polarity stands
+            fcntl.ioctl(fd, _TIOCSRS485, words)
+    except OSError:
+        return False
+    return True
 
 
 def _reason(e: Exception) -> str:

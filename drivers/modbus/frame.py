@@ -102,6 +102,10 @@ class Discards:
 class Matcher(Protocol):
     """Finds the reply to the request in flight."""
 
+    @property
+    def damaged(self) -> bool:
+        """Whether what would have been the reply came with a wrong checksum."""
+
     def expect(self, query: Query) -> bytes:
         """Start a transaction: older bytes are discarded. Returns the frame to send."""
 
@@ -172,10 +176,12 @@ class RtuMatcher:
         self._scan = 0  # offsets before this were looked at
         self._waiting: list[tuple[int, int]] = []  # (offset, length) that need more bytes
         self._judged = 0
+        self.damaged = False
         self._discards = Discards()
 
     def expect(self, query: Query) -> bytes:
         self._end()
+        self.damaged = False
         self._query = query
         self._unit = query.unit
         return rtu_frame(query.unit, query.pdu)
@@ -252,6 +258,7 @@ class RtuMatcher:
         body = bytes(buffer[at : at + length - 2])
         if crc16(body) != int.from_bytes(buffer[at + length - 2 : at + length], "little"):
             self._discards.crc_errors += 1
+            self.damaged = True
             return None
         if body[1] & _EXCEPTION:
             return body[2]
@@ -288,6 +295,8 @@ def mbap_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
 class MbapMatcher:
     """On TCP the transaction id tells a stale reply; the expected header is looked for as a whole,
     so that a broken frame in the stream costs that frame and nothing behind it."""
+
+    damaged = False  # TCP has a checksum of its own
 
     def __init__(self, transaction: int = 0) -> None:
         self._buffer = bytearray()

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from config.limits import (
+    DAMAGED_WAIT_NS,
+    FREEZE_POLLS,
+    JAM_CLEAR_NS,
+    JAMS_RUN_MAX,
     LINK_SILENCE_NS_MAX,
+    MALFORMED_RUN_MAX,
     MASTER_IDLE_NS_MAX,
     RECONNECT_WAIT_NS_MAX,
     RECONNECT_WAIT_NS_MIN,
-    REPLY_TIMEOUT_NS_DEFAULT,
     S,
 )
 from config.plan import Line, Plan
@@ -29,16 +33,14 @@ from drivers.modbus.frame import (
     Discards,
     Matcher,
     MbapMatcher,
+    Query,
     RtuMatcher,
-    read_query,
 )
+from drivers.modbus.polling import Heartbeat, PollWork, Told
 from drivers.modbus.schedule import Schedule, Slot, Unit
-from drivers.modbus.values import PollDecoder
+from drivers.modbus.timing import LineTiming
 from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock
 from drivers.siren.coil import Coil, CoilRun, Coils
-
-_RTU_FIXED_SILENCE_ABOVE_BAUD = 19_200  # Modbus over serial line V1.02, 2.5.1.1
-_RTU_FIXED_SILENCE_NS = 1_750_000
 
 
 class Sink(Protocol):
@@ -57,12 +59,6 @@ class Sink(Protocol):
         """The link came up or went down."""
 
 
-@dataclass(frozen=True, slots=True)
-class _PollWork:
-    poll: int  # index in the plan
-    decoder: PollDecoder
-
-
 @dataclass(slots=True)
 class _Flight:
     """The transaction in flight."""
@@ -72,28 +68,6 @@ class _Flight:
     on: bool  # what a coil write says
     sent_ns: int
     deadline_ns: int
-
-
-class LineTiming:
-    """How long bytes and silences take on a line, in ns.
-
-    On TCP nothing is counted: the wire is not ours to see. A serial server keeps the RTU silence
-    itself.
-    """
-
-    def __init__(self, line: Line) -> None:
-        self.char_ns = 0
-        self.silence_ns = 0
-        self.reply_timeout_ns = line.reply_timeout_ns or REPLY_TIMEOUT_NS_DEFAULT
-        if line.kind == LineKind.RS485:
-            bits = 1 + 8 + (line.parity != "N") + line.stop_bits
-            self.char_ns = bits * S // line.baud
-            self.silence_ns = (
-                _RTU_FIXED_SILENCE_NS
-                if line.baud > _RTU_FIXED_SILENCE_ABOVE_BAUD
-                else self.char_ns * 7 // 2
-            )
-        self.quiet_ns = self.silence_ns + line.turnaround_ns
 
 
 class BusMaster:
@@ -131,6 +105,8 @@ class BusMaster:
         self._schedule = Schedule(slots, guard_ns)
         self.up = False
         self.jams = 0  # requests sent although the line never fell silent
+        self._jam_run = 0  # the last ones, each less than JAM_CLEAR_NS after the one before
+        self._jam_ns = 0
         self.last_attempt_ns = mono_ns()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -147,18 +123,25 @@ class BusMaster:
     def _slots(self, plan: Plan) -> tuple[list[Slot], list[int]]:
         slots: list[Slot] = []
         seeds: list[int] = []
+
+        def add(query: Query, interval_ns: int, work: object, device: int, alarm: bool) -> None:
+            slot = Slot(self._unit(query.unit), query, interval_ns, alarm, work)
+            slot.worst_ns = self._timing.worst_ns(query)
+            slot.cost_ns = self._timing.likely_ns(query)
+            slots.append(slot)
+            seeds.append(device)
+
+        hearts: dict[int, Heartbeat] = {}
+        for index, device in enumerate(plan.devices):
+            if device.line == self._line_index and device.heartbeat:
+                heart = hearts[index] = Heartbeat(device.unit, device.heartbeat)
+                add(heart.query, heart.freeze_ns // FREEZE_POLLS, heart, index, False)
         for index, poll in enumerate(plan.polls):
-            device = plan.devices[poll.device]
-            if device.line == self._line_index:
-                query = read_query(device.unit, poll.function, poll.address, poll.count)
-                work = _PollWork(index, PollDecoder(poll, plan.rules))
-                unit = self._unit(device.unit)
-                slots.append(Slot(unit, query, poll.interval_ns, poll.alarm, work))
-                seeds.append(poll.device)
+            if plan.devices[poll.device].line == self._line_index:
+                work = PollWork(plan, index, hearts.get(poll.device))
+                add(work.query, poll.interval_ns, work, poll.device, poll.alarm)
         for run in self._coils.runs:
-            unit = self._unit(run.unit)
-            slots.append(Slot(unit, run.query, run.interval_ns, alarm=False, work=run))
-            seeds.append(plan.outputs[run.coils[0].output].device)
+            add(run.query, run.interval_ns, run, plan.outputs[run.coils[0].output].device, False)
         return slots, seeds
 
     def _unit(self, number: int) -> Unit:
@@ -233,8 +216,9 @@ class BusMaster:
         self._told_down = True
         self._sink.line(LineState(self._line_index, now_ns, up=False, text=text))
         for slot in self._slots_of_line:
-            if isinstance(slot.work, _PollWork):
-                self._sink.failed(PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN))
+            if isinstance(slot.work, PollWork):
+                self._give_up(slot.work, PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN))
+                slot.query = slot.work.query
         for run in self._coils.runs:
             for coil in run.coils:
                 self._sink.read_back(ReadBack(coil.output, now_ns, None))
@@ -253,6 +237,12 @@ class BusMaster:
             if verdict is not None:
                 self._answer(verdict, now_ns)
                 self._step()
+            elif self._flight is not None and self._matcher.damaged:
+                # The reply came, and is spoiled: no other will come.
+                spoiled_ns = now_ns + self._timing.silence_ns + DAMAGED_WAIT_NS
+                if spoiled_ns < self._flight.deadline_ns:
+                    self._flight.deadline_ns = spoiled_ns
+                    self._arm(spoiled_ns, now_ns)
         except Exception as e:  # noqa: BLE001 -- a callback has no caller: run() raises it instead
             self._crash(e)
 
@@ -334,21 +324,32 @@ class BusMaster:
         if now_ns - self._quiet_wait_ns <= self._timing.quiet_ns + self._timing.reply_timeout_ns:
             return False
         self.jams += 1
+        self._jam_run += 1
+        self._jam_ns = now_ns
+        if self._jam_run == JAMS_RUN_MAX:
+            text = "jammed: the line never falls silent; something on it talks without end"
+            self._sink.line(LineState(self._line_index, now_ns, up=True, text=text, jammed=True))
         return True
+
+    def _unjam(self, now_ns: int) -> None:
+        """The line was silent when a request was to be sent."""
+        if self._jam_run and now_ns - self._jam_ns > JAM_CLEAR_NS:
+            told, self._jam_run = self._jam_run >= JAMS_RUN_MAX, 0
+            if told:
+                text = "the line falls silent again"
+                state = LineState(self._line_index, now_ns, up=True, text=text, jammed=False)
+                self._sink.line(state)
 
     def _send(self, job: Slot | Coil | CoilRun, now_ns: int) -> None:
         query = job.query() if isinstance(job, Coil) else job.query
         timing = self._timing
         frame = self._matcher.expect(query)
         self._busy_until_ns = now_ns + len(frame) * timing.char_ns
-        deadline_ns = (
-            self._busy_until_ns
-            + timing.reply_timeout_ns
-            + (query.reply_bytes + 3) * timing.char_ns  # the reply's own time on the wire
-        )
+        deadline_ns = self._busy_until_ns + timing.reply_timeout_ns + timing.reply_ns(query)
         unit = self._unit(query.unit)
         unit.requests += 1
         on = bool(job.wanted) if isinstance(job, Coil) else False
+        self._unjam(now_ns)
         self._flight = _Flight(job, unit, on, now_ns, deadline_ns)
         self._heard = False
         self._quiet_wait_ns = 0
@@ -364,9 +365,7 @@ class BusMaster:
         unit = flight.unit
         self._close_flight(unit, now_ns)
         self._unanswered_ns = 0
-        unit.last_reply_ns = now_ns
-        unit.round_trip_ns = now_ns - flight.sent_ns
-        unit.round_trip_ns_max = max(unit.round_trip_ns_max, unit.round_trip_ns)
+        unit.took(now_ns - flight.sent_ns, now_ns)
         if isinstance(verdict, int):
             unit.exceptions += 1
             unit.answered()
@@ -379,15 +378,36 @@ class BusMaster:
             self._coils.wrote(job, flight.on)
             return
         if isinstance(job, Slot):
-            self._schedule.succeeded(job, now_ns)
+            job.cost_ns = now_ns - flight.sent_ns + self._timing.quiet_ns
             work = job.work
-            if isinstance(work, _PollWork):
-                value, quality = work.decoder.decode(verdict)
-                point = work.decoder.point
-                self._sink.block(ReadingBlock(work.poll, now_ns, point, value, quality))
+            if isinstance(work, PollWork):
+                self._told(job, work, work.took(verdict, now_ns, job.cost_ns), now_ns)
+                return
+            self._schedule.succeeded(job, now_ns)
+            if isinstance(work, Heartbeat):
+                work.took(verdict, now_ns)
                 return
             job = work
         self._tell(self._coils.read(job, verdict, now_ns))
+
+    def _told(self, slot: Slot, work: PollWork, told: Told, now_ns: int) -> None:
+        """Hand out what a poll made of its reply, and put its slot where it belongs."""
+        slot.query = work.query
+        if told.again:
+            self._schedule.at_once(slot, now_ns)
+        elif told.failure is not None and told.failure.why is Failure.EXCEPTION:
+            self._schedule.excepted(slot, now_ns)
+        else:
+            self._schedule.succeeded(slot, now_ns)
+        for block in told.blocks:
+            self._sink.block(block)
+        if told.failure is not None:
+            self._sink.failed(told.failure)
+
+    def _give_up(self, work: PollWork, failure: PollFailure) -> None:
+        for block in work.give_up():
+            self._sink.block(block)
+        self._sink.failed(failure)
 
     def _refused(self, flight: _Flight, code: int, now_ns: int) -> None:
         job = flight.job
@@ -395,10 +415,12 @@ class BusMaster:
             self._tell([self._coils.write_failed(job, now_ns, silent=False)])
             return
         if isinstance(job, Slot):
-            self._schedule.excepted(job, now_ns)
             work = job.work
-            if isinstance(work, _PollWork):
-                self._sink.failed(PollFailure(work.poll, now_ns, Failure.EXCEPTION, code))
+            if isinstance(work, PollWork):
+                self._told(job, work, work.refused(code, now_ns, job.cost_ns), now_ns)
+                return
+            self._schedule.excepted(job, now_ns)
+            if isinstance(work, Heartbeat):
                 return
             job = work
         self._tell(self._coils.read_failed(job, now_ns, silent=False))
@@ -408,13 +430,22 @@ class BusMaster:
         why = Failure.MALFORMED if self._heard else Failure.TIMEOUT
         if self._heard:
             flight.unit.malformed += 1
+            flight.unit.malformed_run = (
+                0 if self._matcher.damaged else flight.unit.malformed_run + 1
+            )
         else:
             flight.unit.timeouts += 1
+        damaged = self._matcher.damaged
         self._close_flight(flight.unit, now_ns)
         job = flight.job
-        if isinstance(job, Slot):
+        # Noise now and then is no silence; a unit that sends nothing else is as good as dead.
+        noisy = self._heard and not self._tells_late
+        noisy = noisy and flight.unit.malformed_run <= MALFORMED_RUN_MAX
+        if isinstance(job, Slot) and (damaged or noisy):
+            self._schedule.damaged(job, now_ns, whole=damaged)
+        elif isinstance(job, Slot):
             self._schedule.unanswered(job, now_ns)
-        else:
+        elif not damaged:
             self._schedule.order_unanswered(flight.unit, now_ns)
         if not self._serial and now_ns - self._unanswered_ns > LINK_SILENCE_NS_MAX:
             # The other end may have forgotten this connection; a new one costs little.
@@ -425,8 +456,11 @@ class BusMaster:
             return
         if isinstance(job, Slot):
             work = job.work
-            if isinstance(work, _PollWork):
-                self._sink.failed(PollFailure(work.poll, now_ns, why))
+            if isinstance(work, PollWork):
+                self._give_up(work, PollFailure(work.poll, now_ns, why))
+                job.query = work.query
+                return
+            if isinstance(work, Heartbeat):
                 return
             job = work
         self._tell(self._coils.read_failed(job, now_ns, silent=True))

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from config.limits import (
     ALARM_POLLS_RUN_MAX,
+    DAMAGED_RETRY_NS,
     FIRST_ROUND_NS,
     PHASE_SPREAD_NS,
     POLL_PHASES,
+    PROBE_PAUSE_FACTOR,
     UNIT_BACKOFF_NS_MAX,
     UNIT_BACKOFF_NS_MIN,
 )
 from drivers.modbus.frame import Query
+from drivers.modbus.round_trips import RoundTrips
 
 FOREVER_NS = 1 << 62
 
@@ -35,6 +38,7 @@ class Unit:
     replies: int = 0
     timeouts: int = 0  # silence
     malformed: int = 0  # only bytes that were no reply to the request
+    malformed_run: int = 0  # ... since the last reply
     exceptions: int = 0
     crc_errors: int = 0
     stale_discarded: int = 0  # whole frames of this unit that answered something else
@@ -44,6 +48,27 @@ class Unit:
     last_reply_ns: int = 0
     round_trip_ns: int = 0  # of the last reply
     round_trip_ns_max: int = 0
+    round_trips: RoundTrips = field(default_factory=RoundTrips)
+
+    @property
+    def dead(self) -> bool:
+        """Silent more than once in a row: it is probed, and nobody waits for it."""
+        return self.failures > 1
+
+    def took(self, round_trip_ns: int, now_ns: int) -> None:
+        """A reply or an exception came after `round_trip_ns`."""
+        self.malformed_run = 0
+        self.last_reply_ns = now_ns
+        self.round_trip_ns = round_trip_ns
+        self.round_trip_ns_max = max(self.round_trip_ns_max, round_trip_ns)
+        self.round_trips.add(round_trip_ns)
+
+    def told(self) -> dict[str, int]:
+        """For status and record: all counters, and percentiles of the round trip."""
+        out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "round_trips"}
+        for percent in (50, 95, 99):
+            out[f"round_trip_ns_p{percent}"] = self.round_trips.percentile_ns(percent)
+        return out
 
     def answered(self) -> None:
         """The unit lives: a reply or an exception came."""
@@ -76,6 +101,8 @@ class Slot:
     interval_ns: int
     alarm: bool
     work: Any  # what the owner does with the reply
+    cost_ns: int = 0  # of the line's time, when the unit answers as it usually does
+    worst_ns: int = 0  # until its deadline, when it does not
     phase_ns: int = 0
     due_ns: int = 0
     failures: int = 0  # in a row, while the unit answered other requests
@@ -92,7 +119,10 @@ class Schedule:
         self._guard_ns = guard_ns
         self._alarm: list[tuple[int, int, Slot]] = []
         self._rest: list[tuple[int, int, Slot]] = []
+        self._first: Slot | None = None  # goes before all others: see `at_once`
         self._alarm_run = 0
+        self._held_until_ns = 0  # a poll of the rest waits for the alarm poll that is due then
+        self._probe_after_ns = 0  # no dead unit is probed before
         self._pushes = 0
 
     def start(self, now_ns: int, seeds: Sequence[int]) -> None:
@@ -112,12 +142,17 @@ class Schedule:
 
     def next_ns(self) -> int:
         """When a slot may be due next; FOREVER_NS when there is none."""
+        if self._first is not None:
+            return 0
         alarm_ns = self._alarm[0][0] if self._alarm else FOREVER_NS
-        rest_ns = self._rest[0][0] if self._rest else FOREVER_NS
+        rest_ns = max(self._rest[0][0], self._held_until_ns) if self._rest else FOREVER_NS
         return min(alarm_ns, rest_ns)
 
     def pick(self, now_ns: int) -> Slot | None:
         """Take the slot to run now; it comes back through one of the verdicts below."""
+        if self._first is not None:
+            slot, self._first = self._first, None
+            return slot
         alarm = self._ready(self._alarm, now_ns)
         rest = self._ready(self._rest, now_ns)
         if alarm is not None and (rest is None or self._alarm_run < ALARM_POLLS_RUN_MAX):
@@ -125,10 +160,35 @@ class Schedule:
             # Only a run that keeps someone waiting counts.
             self._alarm_run = self._alarm_run + 1 if rest is not None else 0
             return alarm
+        if rest is not None and alarm is None and not self._fits(rest, now_ns):
+            return None
         if rest is not None:
             heapq.heappop(self._rest)
             self._alarm_run = 0
         return rest
+
+    def _fits(self, slot: Slot, now_ns: int) -> bool:
+        """Whether a poll of the rest ends before the next alarm poll is due.
+
+        One that does not waits for that one, and goes right behind it, where the most room is;
+        when even that is too little, after ALARM_POLLS_RUN_MAX alarm polls it goes all the same.
+        """
+        if not self._alarm or self._alarm_run >= ALARM_POLLS_RUN_MAX:
+            return True
+        due_ns = self._alarm[0][0]
+        ends_ns = now_ns + (slot.worst_ns if slot.unit.failures else slot.cost_ns)
+        # An alarm poll that is due behind this one keeps nobody waiting who could go first.
+        if due_ns <= now_ns or ends_ns <= due_ns:
+            return True
+        self._held_until_ns = due_ns
+        return False
+
+    def at_once(self, slot: Slot, now_ns: int) -> None:
+        """The unit answered, and is asked again before anything else is (orders excepted)."""
+        assert self._first is None, "one transaction at a time"
+        slot.unit.answered()
+        slot.due_ns = now_ns
+        self._first = slot
 
     def succeeded(self, slot: Slot, now_ns: int) -> None:
         """A reply came."""
@@ -151,6 +211,8 @@ class Schedule:
         """
         unit = slot.unit
         own_ns = now_ns
+        if unit.failures:  # dead now: of the line's time, probes take one part in some
+            self._probe_after_ns = now_ns + PROBE_PAUSE_FACTOR * slot.worst_ns
         if unit.failures == 0:
             slot.failures += 1
             if slot.failures > 1:
@@ -160,6 +222,20 @@ class Schedule:
         # Behind the unit's other requests, which wait for the same moment: the next probe is
         # another one, so that one silent block cannot make a unit look dead.
         self._again(slot, now_ns, max(later_ns, own_ns, unit.blocked_until_ns + 1))
+
+    def damaged(self, slot: Slot, now_ns: int, *, whole: bool = True) -> None:
+        """The reply came spoiled: the unit lives, and is asked again soon.
+
+        whole: a reply with a wrong checksum. Otherwise only bytes came that could be anything,
+        the late reply to an older request too: the unit gets its time to fall silent.
+        """
+        slot.unit.answered()
+        slot.failures = 0
+        wait_ns = DAMAGED_RETRY_NS
+        if not whole:
+            wait_ns = self._guard_ns
+            slot.unit.blocked_until_ns = now_ns + wait_ns
+        self._again(slot, now_ns, min(self._next_on_grid(slot, now_ns), now_ns + wait_ns))
 
     def order_unanswered(self, unit: Unit, now_ns: int) -> None:
         """An order to `unit` met silence. Orders keep their own pace; its polls stand back."""
@@ -174,6 +250,7 @@ class Schedule:
         for slot in self._slots:
             slot.unit.answered()
             slot.failures = 0
+        self._probe_after_ns = 0
 
     def _next_on_grid(self, slot: Slot, now_ns: int) -> int:
         return now_ns + slot.interval_ns - (now_ns - slot.phase_ns) % slot.interval_ns
@@ -188,14 +265,18 @@ class Schedule:
     def _ready(self, heap: list[tuple[int, int, Slot]], now_ns: int) -> Slot | None:
         while heap and heap[0][0] <= now_ns:
             slot = heap[0][2]
-            if slot.unit.blocked_until_ns <= now_ns:
+            free_ns = slot.unit.blocked_until_ns
+            if slot.unit.dead:
+                free_ns = max(free_ns, self._probe_after_ns)
+            if free_ns <= now_ns:
                 return slot
             heapq.heappop(heap)
-            slot.due_ns = slot.unit.blocked_until_ns
+            slot.due_ns = free_ns
             self._push(slot)
         return None
 
     def _push(self, slot: Slot) -> None:
         self._pushes += 1  # breaks ties: who came first goes first
-        heap = self._alarm if slot.alarm else self._rest
+        # The probe of a dead unit takes longer than an alarm may: it waits with the rest.
+        heap = self._alarm if slot.alarm and not slot.unit.dead else self._rest
         heapq.heappush(heap, (slot.due_ns, self._pushes, slot))

@@ -2,8 +2,8 @@
 
 What a poll's columns say (offsets, types, bits, scales, rules) is turned once into index arrays;
 a reply then costs a handful of array operations, whatever the number of its points.
-Registers are big-endian 16-bit words (Modbus V1.1b3, 4.2); a 32-bit value has its high word
-first, or last for the types that end in `_le`.
+Registers are big-endian 16-bit words (Modbus V1.1b3, 4.2); a wide value has its high word
+first, or last for the types that end in `_le`; `_bs` swaps the bytes of each word.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config.plan import NO_BIT, NO_RULE, VALUE_TYPES, Poll, WordRule
+from config.plan import NO_BIT, NO_RULE, VALUE_TYPES, Poll, WordRule, type_width
 from config.words import Quality
 
 Values = NDArray[np.float64]
@@ -29,15 +29,23 @@ _DTYPES = {
     "int32": "<i4",
     "uint32": "<u4",
     "float32": "<f4",
-    "int32_le": "<i4",
-    "uint32_le": "<u4",
-    "float32_le": "<f4",
+    "int64": "<i8",
+    "uint64": "<u8",
+    "float64": "<f8",
+    "bcd16": "<u2",
+    "bcd32": "<u4",
+    "bcd64": "<u8",
 }
 
 
 def value_width(value_type: str) -> int:
     """Registers that a value of this type takes (bits, for `bit`)."""
-    return 2 if "32" in value_type else 1
+    return type_width(value_type)
+
+
+def base_type(value_type: str) -> str:
+    """The type without its orders: `int32_le_bs` is an `int32`."""
+    return value_type.removesuffix("_bs").removesuffix("_le")
 
 
 def payload_bytes(function: int, count: int) -> int:
@@ -50,9 +58,12 @@ class _Group:
     """Values of one type in one poll: where their words are and where the values go."""
 
     to: _Index | None  # positions in the poll's value array; None: all of them, in order
-    words: _Index  # register (or bit) offsets; for 32 bits the low word before the high word
+    words: _Index  # register (or bit) offsets; of wide values the lowest word first
     dtype: str
-    shift: NDArray[np.uint16] | None  # bit number of each value, when single bits are taken
+    swapped: bool  # the bytes of each word
+    digits: int  # of a BCD number; 0 for all else
+    shift: NDArray[np.uint16] | None  # first bit of each value, when bit fields are taken
+    mask: NDArray[np.uint16] | None  # ... and as many ones as it has bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,7 @@ class PollDecoder:
         scales, biases = np.frombuffer(poll.scales, "<f8"), np.frombuffer(poll.biases, "<f8")
         self._scales = None if bool((scales == 1.0).all()) else scales.astype(np.float64)
         self._biases = None if bool((biases == 0.0).all()) else biases.astype(np.float64)
-        self._floats = any(g.dtype == "<f4" for g in self._groups)
+        self._floats = any(g.dtype in ("<f4", "<f8") or g.digits for g in self._groups)
         self._rules = _rule_groups(poll, types, rules)
         self._all_good: Qualities = np.full(size, Quality.GOOD, np.uint8)
         self._last: tuple[bytes, Values, Qualities] = (b"", np.empty(0), self._all_good)
@@ -110,7 +121,8 @@ class PollDecoder:
             value = value + self._biases
         quality = self._all_good
         if self._floats:
-            # A float32 beyond its range after scaling is as unbelievable as a NaN.
+            # A float beyond its range after scaling is as unbelievable as a NaN, or as a decimal
+            # digit above 9.
             sound = np.isfinite(value)
             if not sound.all():
                 quality = np.where(sound, quality, np.uint8(Quality.BAD))
@@ -131,9 +143,13 @@ class PollDecoder:
         raw: Values = np.empty(0) if self._groups[0].to is None else np.empty(self._size)
         for group in self._groups:
             taken = words.take(group.words)
+            if group.swapped:
+                taken = taken.byteswap()
             number: NDArray[Any] = taken.view(group.dtype)
-            if group.shift is not None:
-                number = (taken >> group.shift) & 1
+            if group.shift is not None and group.mask is not None:
+                number = (taken >> group.shift) & group.mask
+            elif group.digits:
+                number = _from_bcd(number, group.digits)
             if group.to is None:
                 raw = number.astype(np.float64)
             else:
@@ -189,27 +205,60 @@ class PollEncoder:
             if self._is_bits:
                 memory[at] = number != 0
             elif group.shift is not None:
-                _put_bits(memory, at, group.shift, number != 0)
+                _put_bits(memory, at, group, np.nan_to_num(number))
             else:
-                memory[at] = _as_type(number, group.dtype).view("<u2")
+                if group.digits:
+                    number = np.clip(number, 0, 10**group.digits - 1)
+                words = _as_type(number, group.dtype, group.digits).view("<u2")
+                memory[at] = words.byteswap() if group.swapped else words
 
 
-def _put_bits(
-    memory: NDArray[np.uint16], at: _Index, shift: NDArray[np.uint16], on: NDArray[np.bool_]
-) -> None:
-    mask = np.uint16(1) << shift
-    np.bitwise_and.at(memory, at, ~mask)  # unbuffered: many bits may share a register
-    np.bitwise_or.at(memory, at, np.where(on, mask, np.uint16(0)))
+def _put_bits(memory: NDArray[np.uint16], at: _Index, group: _Group, number: Values) -> None:
+    assert group.shift is not None
+    assert group.mask is not None
+    put = np.clip(np.rint(number), 0, group.mask).astype(np.uint16) << group.shift
+    mask = group.mask << group.shift
+    if group.swapped:
+        put, mask = put.byteswap(), mask.byteswap()
+    np.bitwise_and.at(memory, at, ~mask)  # unbuffered: many fields may share a register
+    np.bitwise_or.at(memory, at, put)
 
 
-def _as_type(number: Values, dtype: str) -> NDArray[np.generic]:
-    if dtype == "<f4":
+def _from_bcd(packed: NDArray[Any], digits: int) -> Values:
+    """Packed decimal digits to numbers; NaN where one of them is above 9."""
+    number = np.zeros(len(packed))
+    sound = np.ones(len(packed), np.bool_)
+    wide = packed.astype(np.uint64)
+    for place in reversed(range(digits)):
+        digit = (wide >> np.uint64(4 * place)) & np.uint64(0xF)
+        number = number * 10 + digit
+        sound &= digit <= 9
+    return np.where(sound, number, np.nan)
+
+
+def _to_bcd(number: Values, digits: int) -> NDArray[np.uint64]:
+    """The inverse; NaN becomes all ones, which is no decimal number."""
+    left = np.nan_to_num(number).astype(np.uint64)
+    packed = np.zeros(len(number), np.uint64)
+    for place in range(digits):
+        packed |= (left % np.uint64(10)) << np.uint64(4 * place)
+        left //= np.uint64(10)
+    return np.where(np.isnan(number), np.uint64(2**64 - 1), packed)
+
+
+def _as_type(number: Values, dtype: str, digits: int) -> NDArray[np.generic]:
+    if dtype in ("<f4", "<f8"):
         with np.errstate(over="ignore"):
             return number.astype(dtype)
+    if digits:
+        return _to_bcd(np.rint(number), digits).astype(dtype)
     info = np.iinfo(dtype)
     sentinel = info.min if info.min < 0 else info.max
-    whole = np.where(np.isnan(number), sentinel, np.rint(number))
-    return np.clip(whole, info.min, info.max).astype(np.int64).astype(dtype)
+    below = float(np.nextafter(float(info.max), 0)) if info.bits == 64 else float(info.max)
+    whole = np.clip(np.rint(np.nan_to_num(number)), float(info.min), below).astype(dtype)
+    # float64 has no 2^64 - 1: the end of the range is set as the integer that it is.
+    whole = np.where(number > below, np.array(info.max, dtype), whole)
+    return np.where(np.isnan(number), np.array(sentinel, dtype), whole).astype(dtype)
 
 
 def _columns(poll: Poll) -> tuple[list[str], list[int]]:
@@ -229,7 +278,7 @@ def _columns(poll: Poll) -> tuple[list[str], list[int]]:
             assert name == "bit", (poll.function, name)
             assert bit == NO_BIT, (poll.function, bit)
         else:
-            assert bit == NO_BIT or bit < 16, bit
+            assert bit == NO_BIT or (bit & 15) + (bit >> 4) < 16, bit
             assert name != "bit" or bit != NO_BIT, "a bit of a register needs its number"
             assert bit == NO_BIT or value_width(name) == 1, (name, bit)
     return types, bits
@@ -240,19 +289,25 @@ def _groups(poll: Poll, types: Sequence[str], bits: Sequence[int]) -> tuple[_Gro
     in_register = poll.function not in _BIT_FUNCTIONS
     classes: dict[str, list[int]] = {}
     for position, (name, bit) in enumerate(zip(types, bits, strict=True)):
-        classes.setdefault("bit" if bit != NO_BIT else name, []).append(position)
+        swap = "_bs" if name.endswith("_bs") else ""
+        classes.setdefault(f"bit{swap}" if bit != NO_BIT else name, []).append(position)
     groups = []
     for name, positions in classes.items():
         to = np.array(positions, np.intp)
         words = offsets[to]
-        if value_width(name) == 2:
-            pair = (words, words + 1) if name.endswith("_le") else (words + 1, words)
-            words = np.stack(pair, axis=1).ravel()
-        shift = None
-        if name == "bit" and in_register:
-            shift = np.array([bits[p] for p in positions], np.uint16)
+        width, base, swapped = value_width(name), base_type(name), name.endswith("_bs")
+        if width > 1:
+            low_first = name.removesuffix("_bs").endswith("_le")
+            steps = np.arange(width) if low_first else np.arange(width)[::-1]
+            words = (words[:, np.newaxis] + steps).ravel()
+        shift = mask = None
+        if base == "bit" and in_register:
+            shift = np.array([bits[p] & 15 for p in positions], np.uint16)
+            mask = np.array([(2 << (bits[p] >> 4)) - 1 for p in positions], np.uint16)
+        digits = 4 * width if base.startswith("bcd") else 0
         alone = len(classes) == 1
-        groups.append(_Group(None if alone else to, words, _DTYPES.get(name, "<u2"), shift))
+        dtype = _DTYPES.get(base, "<u2")
+        groups.append(_Group(None if alone else to, words, dtype, swapped, digits, shift, mask))
     return tuple(groups)
 
 
@@ -265,7 +320,8 @@ def _rule_groups(
         rule = rules[number]
         at = np.flatnonzero(numbers == number)
         ruled = [types[int(position)] for position in at]
-        assert not any(name.startswith("float") for name in ruled), "a rule reads words"
+        assert not any(name.startswith(("float", "bcd")) for name in ruled), "a rule reads words"
+        assert all(value_width(name) <= 2 for name in ruled), "a rule reads at most 32 bits"
         widths = [16 * value_width(name) for name in ruled]
         cases = np.array(rule.cases, np.int64).reshape(-1, 3)
         groups.append(

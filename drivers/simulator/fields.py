@@ -42,12 +42,17 @@ class Field:
     @property
     def width(self) -> int:
         """How many words it takes."""
-        return 2 if "32" in self.type else 1
+        return 2 if "32" in self.type else 4 if "64" in self.type else 1
+
+    @property
+    def field_bits(self) -> int:
+        """Width of a bit field, whose first bit is `bit & 15`."""
+        return (self.bit >> 4) + 1
 
     @property
     def single_bit(self) -> bool:
         """Whether only 0 and 1 fit."""
-        return self.type == "bit" or self.bit != NO_BIT
+        return self.type == "bit" or (self.bit != NO_BIT and self.field_bits == 1)
 
 
 RAW_LIMITS: dict[str, tuple[int, int]] = {
@@ -55,6 +60,11 @@ RAW_LIMITS: dict[str, tuple[int, int]] = {
     "uint16": (0, 0xFFFF),
     "int32": (-0x8000_0000, 0x7FFF_FFFF),
     "uint32": (0, 0xFFFF_FFFF),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint64": (0, 2**64 - 1),
+    "bcd16": (0, 9_999),
+    "bcd32": (0, 99_999_999),
+    "bcd64": (0, 9_999_999_999_999_999),
 }
 """What a raw integer of each base type can be."""
 
@@ -62,35 +72,44 @@ RAW_LIMITS: dict[str, tuple[int, int]] = {
 def base_type(value_type: str) -> str:
     """The type without its word order: `int32_le` is an `int32`."""
     assert value_type in VALUE_TYPES, f"not a value type: {value_type}"
-    return value_type.removesuffix("_le")
+    return value_type.partition("_")[0]
 
 
 def words_of(field: Field, raw: float) -> tuple[int, ...]:
     """Raw number (an integer, or the float itself) to the words on the wire, in wire order."""
-    base = base_type(field.type)
-    if base == "float32":
-        data = struct.pack(">f", raw)
-    elif field.width == 2:
-        data = (int(raw) & 0xFFFF_FFFF).to_bytes(4, "big")
+    base, size = base_type(field.type), 2 * field.width
+    if base.startswith("float"):
+        data = struct.pack(_FLOATS[base], raw)
+    elif base.startswith("bcd"):
+        data = bytes.fromhex(f"{int(raw):0{2 * size}d}")
     else:
-        return (int(raw) & 0xFFFF,)
-    high, low = struct.unpack(">HH", data)
-    return (low, high) if field.type.endswith("_le") else (high, low)
+        data = (int(raw) % (1 << 8 * size)).to_bytes(size, "big")
+    return _ordered(struct.unpack(f">{field.width}H", data), field.type)
+
+
+_FLOATS = {"float32": ">f", "float64": ">d"}
+
+
+def _ordered(words: tuple[int, ...], value_type: str) -> tuple[int, ...]:
+    """Between the plain order and the one on the wire; its own inverse."""
+    orders = value_type.split("_")[1:]
+    if "bs" in orders:
+        words = tuple((w & 0xFF) << 8 | w >> 8 for w in words)
+    return words[::-1] if "le" in orders else words
 
 
 def raw_of(field: Field, words: NDArray[np.uint16]) -> float:
     """The words on the wire to the raw number: an integer value, or the float32."""
-    if field.width == 1:
-        word = int(words[0])
-        if field.bit != NO_BIT:
-            return (word >> field.bit) & 1
-        return word - 0x10000 if field.type == "int16" and word > 0x7FFF else word
-    first, second = int(words[0]), int(words[1])
-    high, low = (second, first) if field.type.endswith("_le") else (first, second)
     base = base_type(field.type)
-    data = struct.pack(">HH", high, low)
-    code = {"float32": ">f", "int32": ">i", "uint32": ">I"}[base]
-    return float(struct.unpack(code, data)[0])
+    plain = _ordered(tuple(int(w) for w in words), field.type)
+    if field.bit != NO_BIT:
+        return (plain[0] >> (field.bit & 15)) & ((1 << field.field_bits) - 1)
+    data = struct.pack(f">{len(plain)}H", *plain)
+    if base in _FLOATS:
+        return float(struct.unpack(_FLOATS[base], data)[0])
+    if base.startswith("bcd"):
+        return int(data.hex()) if data.hex().isdecimal() else math.nan
+    return int.from_bytes(data, "big", signed=base.startswith("int"))
 
 
 def raw_for(field: Field, value: float, *, clamp: bool = False) -> float:
@@ -101,14 +120,16 @@ def raw_for(field: Field, value: float, *, clamp: bool = False) -> float:
     """
     raw = (value - field.bias) / field.scale
     base = base_type(field.type)
-    if base == "float32" and field.bit == NO_BIT:
-        limit = float(np.finfo(np.float32).max)
+    if base in _FLOATS and field.bit == NO_BIT:
+        limit = float(np.finfo(base).max)
         if math.isfinite(raw) and abs(raw) > limit:
             raw = math.copysign(limit, raw)
         return raw
     if not math.isfinite(raw):
         raise SimulatorError(f"expected a finite value, found {value!r}")
-    low, high = (0, 1) if field.single_bit else RAW_LIMITS[base]
+    low, high = (0, 1) if field.type == "bit" else RAW_LIMITS[base]
+    if field.bit != NO_BIT:
+        low, high = 0, (1 << field.field_bits) - 1
     nearest = round(raw)
     if low <= nearest <= high:
         return nearest
@@ -124,7 +145,7 @@ def raw_for(field: Field, value: float, *, clamp: bool = False) -> float:
 def sentinel_raw(field: Field) -> float:
     """What a dead sensor leaves in the register when no rule says so: NaN, 8000h or FFFFh."""
     base = base_type(field.type)
-    if base == "float32":
+    if base in _FLOATS:
         return math.nan
     if field.single_bit:
         raise SimulatorError("a single bit has no way to say that its sensor is dead")

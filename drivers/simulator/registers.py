@@ -221,7 +221,8 @@ class Registers:
     def _state_raw(self, field: Field, flags: int, quality: Quality) -> int:
         if field.rule is None:
             raise SimulatorError("its plan has no rule that says which word means what")
-        bits = 1 if field.single_bit else 16 * field.width
+        bits = 1 if field.type == "bit" else 16 * field.width
+        bits = bits if field.bit == NO_BIT else field.field_bits
         key = (field.rule, bits)
         if key not in self._meanings:
             self._meanings[key] = meaning(field.rule, bits=bits)
@@ -234,9 +235,12 @@ class Registers:
     def _store(self, index: int, raws: Sequence[float], *, measured: bool) -> None:
         for field, raw in zip(self._fields[index], raws, strict=True):
             if field.bit != NO_BIT and field.type != "bit":
-                mask = 1 << field.bit
+                mask = ((1 << field.field_bits) - 1) << (field.bit & 15)
+                put = int(raw) << (field.bit & 15)
+                if field.type.endswith("_bs"):
+                    mask, put = ((n & 0xFF) << 8 | n >> 8 for n in (mask, put))
                 word = int(self.memory[field.word])
-                self.memory[field.word] = word | mask if raw else word & ~mask
+                self.memory[field.word] = word & ~mask | put
             else:
                 self.memory[field.word : field.word + field.width] = words_of(field, raw)
         self.changed(index, measured)

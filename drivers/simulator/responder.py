@@ -6,6 +6,7 @@ its own, and the two must not share a misunderstanding.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -101,6 +102,7 @@ class Responder:
         self._decoder = DecodePDU(True)
         self._framer = FramerRTU(self._decoder) if rtu else FramerSocket(self._decoder)
         self._untold: set[tuple[int, int]] = set()
+        self.asked: Counter[int] = Counter()  # requests by function code, whoever was meant
 
     def decode(self, data: bytes) -> Request | Garbage | None:
         """The first request in `data`; None when its end has not come yet."""
@@ -117,6 +119,7 @@ class Responder:
 
     def respond(self, request: Request) -> Delivery | None:
         """Act on a request. None: silence."""
+        self.asked[request.pdu[0]] += 1
         device = self.units.get(request.unit)
         if device is None:
             return self._stranger(request)

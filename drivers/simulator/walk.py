@@ -93,8 +93,13 @@ class Walk:
         memory[self._high_word[at]] = ((bits >> 16) & 0xFFFF).astype(np.uint16)
 
 
+_WALKERS = ("int16", "uint16", "int32", "uint32", "float32")
+"""Types that walk; points of the others stand where they were set."""
+
+
 def _walks(registers: Registers, point: int) -> bool:
     fields: tuple[Field, ...] = registers.fields(point)
     if len(fields) != 1 or registers.mode(point) is Mode.STATE:
         return False
-    return fields[0].type != "bit" and fields[0].bit == NO_BIT
+    plain = not fields[0].type.endswith("_bs") and base_type(fields[0].type) in _WALKERS
+    return plain and fields[0].bit == NO_BIT

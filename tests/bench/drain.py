@@ -6,11 +6,12 @@ import asyncio
 import time
 from typing import Any
 
-from agent.clock import boot_id
-from agent.ipc import Client
 from bench.figures import Figures
 from bench.sites import latency_site
 from bench.world import Bench, bench, free_ports, wait
+
+from agent.clock import boot_id
+from agent.ipc import Client
 
 SUBMITS_UNDER_WAY = 32
 

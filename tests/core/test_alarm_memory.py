@@ -238,6 +238,16 @@ def test_damaged_bytes_are_a_fault_and_the_gateway_goes_on(data: bytes) -> None:
 # --- the view -----------------------------------------------------------------------------------
 
 
+def test_a_damaged_memory_does_not_take_a_held_siren_off_but_an_operator_does() -> None:
+    world = World(held=frozenset({0}))
+    world.run(recalled=b"\xff")
+    world.read_back(0, True)
+    world.quiet(20)
+    assert 0 not in world.state.effects.commanded
+    world.order(Verb.SILENCE)
+    assert world.state.effects.commanded[0].on is False
+
+
 def test_the_status_says_what_stands_in_words() -> None:
     w = on_fire()
     found = view.status(w.state, w.now())

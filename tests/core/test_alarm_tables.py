@@ -288,3 +288,26 @@ def test_a_faulty_sensor_is_one_fault_and_one_end() -> None:
     assert [r.body["to"] for r in of(out, "point/101")] == [FAULT]
     out = w.quiet(10)
     assert [r.body["to"] for r in of(out, "point/101")] == [0]
+
+
+def test_disabling_a_panel_point_does_not_end_its_fire_but_our_reset_then_does() -> None:
+    """The panel's word changes from "fire" to "disabled": nobody reset anything."""
+    world = World()
+    world.quiet()
+    world.sample({**normal(), PANEL1: FIRE})
+    world.sample({**normal(), PANEL1: DISABLED}, 3)
+    assert world.flags(PANEL1) & FIRE
+    assert set(world.on) == {0, 1}
+    world.order(Verb.RESET)
+    assert not world.flags(PANEL1) & FIRE
+    assert not world.on
+
+
+def test_a_disabled_panel_point_that_reads_normal_again_has_followed_its_panel() -> None:
+    world = World()
+    world.quiet()
+    world.sample({**normal(), PANEL1: FIRE})
+    world.sample({**normal(), PANEL1: DISABLED})
+    world.sample(normal())
+    assert not world.flags(PANEL1) & FIRE
+    assert not world.on

@@ -13,6 +13,7 @@ from core_world import (
     PRE,
     A,
     B,
+    C,
     World,
     normal,
     of,
@@ -307,3 +308,31 @@ def test_a_block_with_an_unknown_point_is_a_programmers_error() -> None:
     )
     with pytest.raises(AssertionError, match="poll 0 names a point"):
         w.run(blocks=(wrong,))
+
+
+def test_a_point_that_warms_up_for_ever_is_a_fault_and_leaves_its_zone() -> None:
+    """Neither normal nor silent: without a fault nobody would learn that it watches nothing."""
+    world = World()
+    world.quiet()
+    world.sample(normal(), 590, quality={B: Quality.NOT_READY})
+    assert not world.flags(B) & FAULT
+    world.sample(normal(), 20, quality={B: Quality.NOT_READY})
+    assert world.flags(B) & FAULT
+    world.sample({**normal(), C: 70.0}, 3, quality={B: Quality.NOT_READY})
+    assert world.zone(1) & FIRE, "one healthy detector is left: a single alarm counts"
+    world.quiet(5)
+    assert not world.flags(B) & FAULT
+
+
+def test_a_jammed_line_is_a_fault_of_its_own_said_once() -> None:
+    w = World()
+    w.quiet()
+
+    def jam(jammed: bool) -> list[tuple[str, bool]]:
+        state = LineState(0, w.ns, up=True, text="jammed", jammed=jammed)
+        return faults(w.run(lines=(state,)), "line")
+
+    name = w.plan.lines[0].name
+    assert jam(True) == [(f"line/{name}/jam", True)]
+    assert jam(True) == []
+    assert jam(False) == [(f"line/{name}/jam", False)]

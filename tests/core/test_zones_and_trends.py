@@ -8,6 +8,8 @@ from core_world import (
     FAULT,
     FIRE,
     HEAT,
+    LEVELS_ONLY,
+    POINTS,
     PRE,
     A,
     B,
@@ -199,3 +201,13 @@ def test_telemetry_points_are_no_members_that_vote() -> None:
     w.sample({0: 1.0, 1: 60.0}, 3)
     assert w.state.zones.healthy.tolist() == [1]
     assert w.zone(0) & FIRE, "one detector can never be two: it counts alone"
+
+
+def test_a_point_lost_in_pre_alarm_is_fire_when_its_neighbour_is_hot_without_a_trend() -> None:
+    world = World(plan_of(points=[(*p[:4], LEVELS_ONLY) if p[2] == "heat" else p for p in POINTS]))
+    world.quiet()
+    world.sample({**normal(), A: 49.0, B: 49.0}, 4)
+    assert not world.flags(B) & FIRE
+    world.sample({**normal(), A: 49.0, B: 49.0}, 3, quality={B: Quality.BAD})
+    assert world.flags(B) & FIRE
+    assert world.zone(0) & FIRE

@@ -28,7 +28,8 @@ from config.limits import MS, S
 from config.plan import Device, Line, Output
 from drivers.link.serial import SerialLink
 from drivers.link.stream import LinkError
-from drivers.modbus.master import BusMaster, LineTiming
+from drivers.modbus.master import BusMaster
+from drivers.modbus.timing import LineTiming
 from drivers.reading import Failure
 
 UNITS = [Device(f"u{n}", 0, n) for n in range(1, 10)]
@@ -270,6 +271,7 @@ def test_a_babbling_line_stops_neither_the_siren_nor_the_master() -> None:
                 await sink.until(lambda: memory.coils[0] and master.jams >= 1)
                 before = master.last_attempt_ns
                 await sink.until(lambda: master.last_attempt_ns > before)
+                await sink.until(lambda: any(state.jammed for state in sink.lines))
                 babbling = False
                 await sink.until(lambda: sink.blocks)
             assert {tuple(v) for v in sink.values(0)} == {(0, 1)}

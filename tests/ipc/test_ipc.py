@@ -97,7 +97,6 @@ def test_a_verb_needs_its_role_and_a_stranger_has_none(path: Path) -> None:
             await client.call("echo", x=1)
         assert refusal.value.code == "forbidden"
 
-
     asyncio.run(world(path, Strangers({os.getuid(): Role.VIEW}), viewer))
     asyncio.run(world(path, Strangers({}), stranger))
 

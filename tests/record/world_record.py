@@ -33,7 +33,8 @@ from agent.ipc import Client, IpcError, Server, system_policy
 from agent.record.keys import load_platform, load_signer
 from agent.record.plan_table import site_of
 from agent.record.ring import Ring
-from agent.record.service import Service, Settings
+from agent.record.service import Service
+from agent.record.settings import Settings
 from agent.record.store import Store
 from agent.uplink.ack import Ack, seal_ack
 from agent.uplink.batch import Opened, hash_of, open_batch

@@ -65,7 +65,7 @@ class P:
 
     @property
     def width(self) -> int:
-        return 2 if "32" in self.type else 1
+        return 2 if "32" in self.type else 4 if "64" in self.type else 1
 
 
 POINTS = (

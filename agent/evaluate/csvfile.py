@@ -1,0 +1,203 @@
+"""A recording in a CSV or CSV.gz file: one header row, a time column, one column a point.
+
+Rows are streamed, so that a recording of months costs no memory. An empty cell is a sensor that
+said nothing at that stamp; `nan` is a value that cannot be read, which the gateway calls BAD.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import gzip
+import hashlib
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from agent.evaluate.source import BadRecording, Frame, usual_step_ns
+from agent.evaluate.stamps import SECONDS, TIMESTAMP, Stamps
+from config.limits import (
+    EVALUATE_BYTES_MAX,
+    EVALUATE_LINE_CHARS_MAX,
+    EVALUATE_ROWS_MAX,
+    RECORDING_COLUMNS_MAX,
+    S,
+)
+from config.words import Quality
+
+SUFFIXES = (".csv", ".csv.gz")
+_FIRST_ROWS = 1_000  # that the usual step is taken from
+_BAD_WORDS = frozenset({"nan", "na", "n/a", "null", "none", "-"})
+
+
+class CsvRecording:
+    """One file. Raises BadRecording when it is opened, or while it is read."""
+
+    translated = False
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self.name = name
+        with self._rows() as (header, rows):
+            self._time = _time_column(name, header)
+            self.columns = tuple(c for i, c in enumerate(header) if i != self._time)
+            stamps = Stamps(header[self._time])
+            first: list[int] = []
+            heard: list[list[int]] = [[] for _ in header]
+            for number, cells in rows:
+                first.append(self._stamp(stamps, number, cells))
+                for column, cell in zip(heard, cells, strict=True):
+                    if cell:
+                        column.append(first[-1])
+                if len(first) == _FIRST_ROWS:
+                    break
+        if not first:
+            raise BadRecording(f"{name}: row 2: expected rows below the header, found none")
+        self.interval_ns = usual_step_ns(first, S)
+        span = max(self.interval_ns, max(first) - min(first))  # heard once: nobody knows how often
+        self.steps_ns = {
+            c: usual_step_ns(heard[i], span) for i, c in enumerate(header) if i != self._time
+        }
+        self.zero_ns = first[0] if header[self._time] == TIMESTAMP else 0
+        self.start = ""
+        if header[self._time] == TIMESTAMP:
+            self.start = str(np.datetime64(first[0], "ns").astype("datetime64[s]"))
+        self._header = header
+        self.digest = _digest(path)
+
+    def frames(self, wanted: Sequence[str]) -> Iterator[Frame]:
+        """See Source."""
+        places = [self._header.index(column) for column in wanted]
+        every = np.arange(len(places), dtype=np.int32)
+        good = np.full(len(places), Quality.GOOD, np.uint8)
+        with self._rows() as (header, rows):
+            stamps = Stamps(header[self._time])
+            for number, cells in rows:
+                ns = self._stamp(stamps, number, cells)
+                picked = [cells[i] for i in places]
+                try:
+                    value = np.array([float(c) for c in picked])
+                except ValueError:
+                    yield self._partial(number, ns, picked, wanted)
+                    continue
+                if "_" in "".join(picked):  # Python would read 1_000
+                    yield self._partial(number, ns, picked, wanted)
+                elif np.isnan(value).any():
+                    quality = np.where(np.isnan(value), Quality.BAD, Quality.GOOD)
+                    yield Frame(ns, every, value, quality.astype(np.uint8))
+                else:
+                    yield Frame(ns, every, value, good)
+
+    def _partial(self, number: int, ns: int, cells: list[str], wanted: Sequence[str]) -> Frame:
+        """A row in which some cells are no numbers."""
+        at: list[int] = []
+        values: list[float] = []
+        for i, cell in enumerate(cells):
+            text = cell.strip()
+            if not text:
+                continue
+            at.append(i)
+            if text.lower() in _BAD_WORDS:
+                values.append(math.nan)
+                continue
+            try:
+                values.append(float(text) if "_" not in text else _refuse())
+            except ValueError:
+                raise BadRecording(
+                    f"{self.name}: row {number}, column {wanted[i]}: "
+                    f"expected a number, found {cell!r:.60}"
+                ) from None
+        value = np.array(values, np.float64)
+        quality = np.where(np.isnan(value), np.uint8(Quality.BAD), np.uint8(Quality.GOOD))
+        return Frame(ns, np.array(at, np.int32), value, quality)
+
+    def _stamp(self, stamps: Stamps, number: int, cells: list[str]) -> int:
+        try:
+            return stamps.read(cells[self._time])
+        except ValueError as e:
+            raise BadRecording(f"{self.name}: row {number}, column {stamps.column}: {e}") from None
+
+    @contextlib.contextmanager
+    def _rows(self) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
+        """(header, rows with their numbers); every way to fail is a BadRecording."""
+        try:
+            with _open(self._path) as text:
+                reader = csv.reader(_capped(self.name, text))
+                header = [cell.strip() for cell in next(reader, [])]
+                if len(header) > RECORDING_COLUMNS_MAX:
+                    raise BadRecording(
+                        f"{self.name}: row 1: {len(header)} columns, at most "
+                        f"{RECORDING_COLUMNS_MAX}"
+                    )
+                yield header, _checked(self.name, reader, len(header))
+        except UnicodeDecodeError:
+            raise BadRecording(f"{self.name}: expected UTF-8 text, found other bytes") from None
+        except (OSError, EOFError, zlib.error) as e:
+            raise BadRecording(f"{self.name}: cannot be read: {e}") from None
+        except csv.Error as e:
+            raise BadRecording(f"{self.name}: this is not CSV: {e}") from None
+
+
+def _refuse() -> float:
+    raise ValueError
+
+
+def _time_column(name: str, header: list[str]) -> int:
+    doubled = sorted({c for c in header if header.count(c) > 1})
+    if doubled:
+        raise BadRecording(f"{name}: row 1, column {doubled[0]}: this name is there twice")
+    found = [c for c in (SECONDS, TIMESTAMP) if c in header]
+    if not found:
+        listed = ", ".join(header[:8]) or "nothing"
+        raise BadRecording(
+            f"{name}: row 1: expected a column '{SECONDS}' or '{TIMESTAMP}', found {listed:.200}"
+        )
+    if len(found) == 2:
+        raise BadRecording(
+            f"{name}: row 1, column {TIMESTAMP}: mixed time bases: there is '{SECONDS}', too; "
+            "keep one of them"
+        )
+    return header.index(found[0])
+
+
+def _checked(name: str, reader: Iterator[list[str]], size: int) -> Iterator[tuple[int, list[str]]]:
+    for number, cells in enumerate(reader, 2):
+        if number > EVALUATE_ROWS_MAX:
+            raise BadRecording(f"{name}: row {number}: more than {EVALUATE_ROWS_MAX} rows")
+        if not cells:
+            continue
+        if len(cells) != size:
+            where = f"column {min(len(cells), size) + 1}"
+            raise BadRecording(
+                f"{name}: row {number}, {where}: expected {size} cells, found {len(cells)}"
+            )
+        yield number, cells
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _capped(name: str, text: IO[str]) -> Iterator[str]:
+    left = EVALUATE_BYTES_MAX
+    while line := text.readline(EVALUATE_LINE_CHARS_MAX):
+        left -= len(line)
+        if left < 0:
+            raise BadRecording(f"{name}: longer than {EVALUATE_BYTES_MAX} characters")
+        if len(line) == EVALUATE_LINE_CHARS_MAX:
+            raise BadRecording(f"{name}: a line is longer than {EVALUATE_LINE_CHARS_MAX}")
+        yield line
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as f:
+            return hashlib.file_digest(f, "sha256").hexdigest()
+    except OSError as e:
+        raise BadRecording(f"{path.name}: cannot be read: {e.strerror}") from None

@@ -1,0 +1,1 @@
+"""Fire panels and what speaks like one: frame codecs and dialects, pure."""

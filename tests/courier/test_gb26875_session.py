@@ -1,0 +1,276 @@
+"""Exchanges with a centre, time in the test's hand; what records become in the centre's words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.courier.gb26875_book import Book, Component, Message, Style, status_word
+from agent.courier.gb26875_session import Calls, Session, Settings
+from agent.courier.window import BatchId
+from agent.uplink.events import EventRecord
+from config.limits import S
+from config.words import Flag
+from drivers.panel import gb26875_units as gb
+from drivers.panel.gb26875 import Command, Dialect, Frame, FrameDecoder, Stamp, encode_frame
+
+WALL_NS = 1_795_000_000 * S
+COMPONENTS = {
+    "point/7": Component(0x0011_0003, 31, "pumps.room_heat", "°C"),
+    "point/8": Component(8, 42, "泵房烟感"),
+}
+ONE, TWO = BatchId(b"e" * 8, "fire", 0), BatchId(b"e" * 8, "event", 0)
+
+
+def record(seq: int, source: str, what: str, **body: Any) -> EventRecord:
+    return EventRecord(b"s" * 16, seq, source, what, seq * S, WALL_NS + seq * S, 2, 0, body)
+
+
+class World:
+    """A session, its book, and a wire whose other end is the test."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.now_ns = 0
+        self.sent: list[tuple[int, Frame]] = []
+        self.drops: list[str] = []
+        self.done: list[BatchId] = []
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.duties: list[int] = []
+        self.book = Book(COMPONENTS, Style(values=True))
+        settings = {"heartbeat": "none", **settings}
+        self.settings = Settings(889, 88_888, **settings)
+        self.session = Session(
+            self.settings, self.book,
+            Calls(
+                send=self._send, drop=self._drop, confirmed=self.done.append,
+                event=lambda e, b: self.events.append((e, b)), duty=self.duties.append,
+                wall_ns=lambda: WALL_NS + self.now_ns,
+            ),
+        )  # fmt: skip
+        self.session.connected(0)
+
+    def _send(self, data: bytes) -> bool:
+        (frame,) = FrameDecoder(self.settings.dialect).feed(data)
+        assert isinstance(frame, Frame)
+        self.sent.append((self.now_ns, frame))
+        return True
+
+    def _drop(self, why: str) -> None:
+        self.drops.append(why)
+        self.session.disconnected()
+        self.session.connected(self.now_ns)
+
+    def run(self, seconds: float) -> None:
+        end = self.now_ns + int(seconds * S)
+        while self.now_ns < end:
+            self.now_ns += S // 10
+            self.session.tick(self.now_ns)
+
+    def answer(self, command: Command = Command.CONFIRM, index: int = -1) -> None:
+        self.hear(self.sent[index][1].serial, command)
+
+    def hear(self, serial: int, command: Command, unit: gb.Unit | None = None) -> None:
+        data = b"" if unit is None else gb.encode_unit(unit, self.settings.dialect)
+        frame = Frame(serial, 88_888, 889, command, data, Stamp(0, 0, 0, 1, 1, 26))
+        self.session.received(encode_frame(frame, self.settings.dialect), self.now_ns)
+
+    def drain(self) -> None:
+        """Confirm everything, in order."""
+        at = 0
+        while at < len(self.sent):
+            if self.sent[at][1].command == Command.SEND:
+                self.answer(index=at)
+            at += 1
+
+    def tell(self, *records: EventRecord, batch: BatchId = ONE) -> None:
+        for message in self.book.take(records):
+            self.session.tell(message, batch)
+        self.session.tick(self.now_ns)
+
+    def last(self) -> Any:
+        return gb.decode_unit(self.sent[-1][1].data, self.settings.dialect).objects[0]
+
+
+FIRE = record(1, "point/7", "point", **{"from": 0, "to": 1, "value": 61.5})
+
+
+def test_a_fire_is_tried_four_times_within_ten_seconds_the_very_same_bytes() -> None:
+    w = World()
+    w.tell(FIRE)
+    w.run(9.9)
+    times = [t / S for t, f in w.sent if f.serial == 0]
+    assert times == [0.0, 2.5, 5.0, 7.5]
+    assert len({f for _, f in w.sent if f.serial == 0}) == 1
+    assert w.drops == ["the centre does not answer"], "the third try went over a new connection"
+    assert not w.session.path[0] or w.now_ns < 10 * S
+    w.run(0.2)
+    assert w.session.path == (False, "the centre does not confirm what it is sent")
+    assert w.sent[-1][0] == 10 * S, "the next round begins at once"
+    w.answer()
+    assert w.done == [ONE]
+    assert w.session.path[0]
+
+
+def test_fire_waits_for_nothing_else() -> None:
+    w = World()
+    fault = record(1, "point/8", "point", **{"from": 0, "to": 8})
+    w.tell(fault, batch=TWO)
+    w.tell(FIRE)
+    kinds = [gb.decode_unit(f.data).type for _, f in w.sent]
+    made = w.last()
+    assert kinds == [2, 2], "the fault under way, and the fire at once"
+    assert (made.component, made.number, made.status) == (31, 0x0011_0003, 3)
+    w.answer(index=1)
+    assert gb.decode_unit(w.sent[-1][1].data).type == 1, "then the whole system's fire"
+    assert w.last().status == gb.STATUS_NORMAL | gb.STATUS_FIRE | gb.STATUS_FAULT
+
+
+def test_a_denied_event_is_given_up_and_a_denied_fire_is_not() -> None:
+    w = World()
+    w.tell(record(1, "point/8", "point", **{"from": 0, "to": 8}), batch=TWO)
+    for _ in range(4):
+        w.answer(Command.DENY)
+    assert w.session.counters.given_up == 1
+    assert w.done == [TWO]
+    assert w.events == [("denied", {"fire": False, "beat": False})]
+
+    w = World()
+    w.tell(FIRE)
+    for _ in range(4):
+        w.answer(Command.DENY, index=0)
+    assert w.done == []
+    before = len([1 for _, f in w.sent if f.serial == 0])
+    assert before == 4
+    w.run(11)
+    assert len([1 for _, f in w.sent if f.serial == 0]) > before
+    w.answer(index=0)
+    assert ONE in w.done
+
+
+def test_heartbeats_find_a_lost_path_and_its_return() -> None:
+    w = World(heartbeat="empty", stream=False)
+    assert w.sent[0][1].data == b""
+    w.answer()
+    assert w.session.path[0]
+    w.run(20.5)
+    assert len(w.sent) == 2
+    w.run(10)
+    assert not w.session.path[0]
+    w.run(10)
+    w.answer()
+    assert w.session.path[0]
+
+
+def test_a_pre_alarm_never_sets_the_fire_bit() -> None:
+    w = World()
+    w.tell(record(1, "point/8", "point", **{"from": 0, "to": 2}))
+    assert w.last().status == gb.STATUS_NORMAL | gb.STATUS_SUPERVISORY
+    assert w.last().text == "预警 泵房烟感"
+
+
+@given(st.integers(0, 1023), st.booleans(), st.booleans())
+def test_the_fire_bit_is_a_fire_that_counts_and_nothing_else(
+    flags: int, gated: bool, prealarm: bool
+) -> None:
+    word = status_word(flags, gated=gated, prealarm=prealarm)
+    assert bool(word & gb.STATUS_FIRE) == (bool(flags & Flag.FIRE) and not gated)
+    assert bool(word & gb.STATUS_NORMAL) == (not flags & Flag.TEST)
+    assert word < 256
+
+
+def test_every_request_is_answered_or_denied() -> None:
+    w = World()
+    w.tell(FIRE, record(2, "operator", "operator", verb="silence", who="a"))
+    w.drain()
+    assert len(w.done) == 5, "component, value, operation, system, device"
+    asked = {
+        61: gb.ReadSystem(1, 1), 62: gb.ReadComponent(1, 1, 0x0011_0003),
+        63: gb.ReadComponent(1, 1, 0x0011_0003), 64: gb.ReadOperations(1, 1, 10, Stamp()),
+        65: gb.ReadSystem(1, 1), 66: gb.ReadSystem(1, 1), 67: gb.ReadComponent(1, 1, 8),
+        68: gb.ReadSystem(1, 1), 81: gb.ReadDevice(), 85: gb.ReadDevice(), 86: gb.ReadDevice(),
+        88: gb.ReadDevice(),
+    }  # fmt: skip
+    for kind, ask in asked.items():
+        w.hear(500 + kind, Command.REQUEST, gb.Unit(kind, (ask,)))
+        frame = w.sent[-1][1]
+        assert (frame.serial, frame.command) == (500 + kind, Command.RESPONSE), kind
+        assert gb.decode_unit(frame.data).type == kind - 60
+        if kind == 63:
+            assert (w.last().quantity, w.last().value) == (3, 615)
+        if kind == 62:
+            assert w.last().status == 3
+    for unit in (gb.Unit(62, (gb.ReadComponent(1, 1, 999),)), gb.Unit(61, (gb.ReadSystem(1, 9),)),
+                 gb.Unit(84, (gb.ReadDeviceOperations(5, Stamp()),))):  # fmt: skip
+        w.hear(900, Command.REQUEST, unit)
+        assert w.sent[-1][1].command == Command.DENY
+
+
+def test_orders_touch_this_session_only_and_are_told() -> None:
+    w = World()
+    w.hear(1, Command.CONTROL, gb.Unit(90, (gb.DeviceTime(Stamp(0, 0, 0, 1, 1, 30)),)))
+    assert w.sent[-1][1].command == Command.CONFIRM
+    (event,) = w.events
+    assert event[0] == "clock"
+    assert event[1]["skew_ms"] > 10**10
+    w.tell(FIRE)
+    assert w.sent[-1][1].time.year == 30, "its frames are labelled with the centre's time"
+    w.hear(2, Command.CONTROL, gb.Unit(89, (gb.ReadDevice(),)))
+    w.tell(record(3, "point/8", "point", **{"from": 0, "to": 1}))
+    w.drain()
+    assert w.sent[-1][1].time.year == 26
+    assert w.events[-1][0] == "initialise"
+
+
+def test_a_duty_check_is_asked_on_the_site_and_answered_or_missed() -> None:
+    w = World()
+    for serial in (1, 2):
+        w.hear(serial, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
+    assert w.duties == [10, 10]
+    w.session.answer_duty(w.now_ns)
+    assert gb.decode_unit(w.sent[-1][1].data).type == 24
+    assert w.last().flags == gb.OPERATION_DUTY_ANSWER
+    assert w.duties[-1] == 0
+    w.answer()
+    w.hear(3, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(1),)))
+    w.run(61)
+    assert [e for e, _ in w.events][-1] == "duty_missed"
+
+
+def test_wrong_frames_are_denied_and_a_stranger_is_hung_up() -> None:
+    w = World()
+    raw = bytearray(encode_frame(Frame(77, 88_888, 889, Command.REQUEST, b"\x51\x01\x00")))
+    raw[-3] ^= 1
+    w.session.received(bytes(raw), 0)
+    assert (w.sent[-1][1].command, w.sent[-1][1].serial) == (Command.DENY, 77)
+    for _ in range(40):
+        w.session.received(bytes(raw), 0)
+    assert "what comes is no GB/T 26875.3" in w.drops
+
+
+@given(st.lists(st.binary(max_size=80), max_size=6))
+def test_any_bytes_leave_the_session_whole(parts: list[bytes]) -> None:
+    w = World()
+    w.tell(FIRE)
+    for part in parts:
+        w.session.received(part, w.now_ns)
+    w.session.received(bytes(1_100), w.now_ns)
+    w.answer(index=0)
+    assert w.done[:1] == [ONE]
+
+
+def test_dialect_of_the_field() -> None:
+    w = World(dialect=Dialect(bcd=True, tags_everywhere=True, user_version=3, data_bytes_max=512))
+    w.session.tell(Message(21, w.book.device_status(WALL_NS), urgent=False), None)
+    w.session.tick(0)
+    assert w.sent[-1][1].user_version == 3
+    assert w.last().time.month <= 12
+
+
+def test_a_start_says_normal_of_what_is_not_said_again() -> None:
+    w = World()
+    w.book.take([FIRE, record(2, "point/8", "point", **{"from": 0, "to": 8})])
+    messages = w.book.take([record(3, "system/start", "system", site="x")])
+    assert [(m.type, m.made.number, m.made.status) for m in messages if m.type == 2] == [(2, 8, 1)]
+    assert w.book.system_word() & gb.STATUS_FIRE
