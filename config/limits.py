@@ -126,6 +126,8 @@ BATCH_BYTES_MAX = 1024 * 1024
 BATCH_DATA_BYTES_MAX = 16 * 1024 * 1024  # decompressed; a decoder stops here
 BATCH_EVENTS_MAX = 512
 TELEMETRY_BATCH_NS = 10 * S
+SUMMARY_NS = 55 * S  # between first and last sample: six batches of telemetry are a minute
+SUMMARY_SAMPLES_MAX = 2**32 - 1  # of one poll in one summary
 RING_BYTES_MAX = 16 * 1024 * 1024
 OFFER_WAIT_NS = 500 * MS  # what is not durable by then is offered from the ring, and says so
 EVENTS_DB_BYTES_MAX = 512 * 1024 * 1024
@@ -152,6 +154,7 @@ FINDINGS_MAX = 1_000  # notes of one verification; errors are all kept
 VERIFY_FILE_BYTES_MAX = 512 * 1024 * 1024
 RING_TELEMETRY_BYTES_MAX = 8 * 1024 * 1024  # not yet durable; more is dropped and counted
 RING_FIRE_RESERVE_BYTES = 2 * 1024 * 1024  # of the ring, for fire alone
+RING_SUMMARY_RESERVE_BYTES = 1024 * 1024  # summaries go on when telemetry has to be dropped
 COMMIT_BYTES_MAX = 2 * 1024 * 1024  # one transaction
 DISK_OPEN_WAIT_NS = 30 * S  # a store that does not open by then: memory only
 STORE_CHECK_BYTES_MAX = 128 * 1024 * 1024  # a larger file is not read through at start
@@ -166,6 +169,7 @@ COURIER_UNSENT_BYTES_MAX = 2 * 1024 * 1024  # not yet taken by a courier: offer 
 RECORD_STOP_NS = 5 * S
 COURIER_ABSENT_NS = 30 * S  # a courier of the plan that has not come by then is a fault
 EVICT_LOOK_NS = 30 * S
+HEARTBEAT_NS = 60 * S  # signed heads of all lanes, to every courier that is connected
 RECORD_KEEP_BYTES = 64 * 1024  # a free block larger than this goes back to the system
 KEY_FILE_BYTES_MAX = 8_192
 
@@ -218,6 +222,7 @@ RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, 
 RECEIVER_ACKS_SENT_MAX = 16  # acknowledgements without their PUBACK
 RECEIVER_EVIDENCE_MAX = 1_024  # signed batches kept although they contradict what is held
 RECEIVER_FINDINGS_MAX = 100_000
+TAIL_PATIENCE_NS = 110 * S  # a lane that stands still while two heartbeats say that there is more
 TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
 
 # --- the simulator --------------------------------------------------------------------------
@@ -242,9 +247,13 @@ assert LINE_BUFFER_BYTES_MAX > MODBUS_ADU_TCP_BYTES_MAX
 assert BATCH_BYTES_MAX + 65_536 <= IPC_MESSAGE_BYTES_MAX, "a batch travels in one message"
 assert ALARM_STATE_BYTES_MAX < IPC_MESSAGE_BYTES_MAX
 assert TELEMETRY_READINGS_MAX * 8 + 65_536 <= BATCH_BYTES_MAX, "the worst batch fits"
-assert RING_TELEMETRY_BYTES_MAX + RING_FIRE_RESERVE_BYTES < RING_BYTES_MAX
+assert (
+    RING_TELEMETRY_BYTES_MAX + RING_SUMMARY_RESERVE_BYTES + RING_FIRE_RESERVE_BYTES < RING_BYTES_MAX
+)
+assert SUMMARY_NS % TELEMETRY_BATCH_NS == TELEMETRY_BATCH_NS // 2, "jitter moves no boundary"
 assert COURIER_UNSENT_BYTES_MAX + BATCH_BYTES_MAX < IPC_SEND_BUFFER_BYTES_MAX
 assert COURIER_BULK_WINDOW < COURIER_WINDOW
+assert HEARTBEAT_NS < TAIL_PATIENCE_NS < 3 * HEARTBEAT_NS
 assert CBOR_ITEMS_MAX >= 16 * POINTS_MAX
 assert STALE_NS_MAX < 100 * S
 assert PANEL_SILENCE_NS + CONNECT_TIMEOUT_NS + RECONNECT_WAIT_NS_MAX < 100 * S

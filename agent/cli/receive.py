@@ -10,7 +10,8 @@ import logging
 import signal
 import sqlite3
 import sys
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from rich.table import Table
 
 from agent.courier.broker import SettingsProblem, address
 from agent.receiver.ingest import Note
-from agent.receiver.readings import export_readings
+from agent.receiver.readings import Figures, Reading, export_readings, export_summaries
 from agent.receiver.report import report
 from agent.receiver.service import Receiver
 from agent.receiver.store import Store, StoreProblem
@@ -53,18 +54,23 @@ def receive(
     export: Annotated[
         bool, typer.Option("--export", help="print all readings as CSV (JSON lines with --json)")
     ] = False,
+    summaries: Annotated[
+        bool, typer.Option("--export-summaries", help="print a minute's figures of all points")
+    ] = False,
     gateway: Annotated[str | None, typer.Option(help="export of this gateway only")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
 ) -> None:
     """Receive signed batches, verify them, keep them, and sign the acknowledgements."""
     try:
-        if show or export:
+        if show or export or summaries:
             store = Store(db, read_only=True)
             with contextlib.closing(store):
                 if show:
                     _print_report(report(store), as_json)
+                elif export:
+                    _print_rows(Reading, export_readings(store, gateway), as_json)
                 else:
-                    _print_readings(store, gateway, as_json)
+                    _print_rows(Figures, export_summaries(store, gateway), as_json)
             return
         if not broker or trust is None or keys is None:
             raise SettingsProblem("--broker, --trust and --keys are needed, or --report")
@@ -140,15 +146,17 @@ def _print_report(known: dict[str, Any], as_json: bool) -> None:
         console.print("nothing is missing, forked or forged")
 
 
-def _print_readings(store: Store, gateway: str | None, as_json: bool) -> None:
+def _print_rows(
+    kind: type[Reading | Figures], rows: Iterable[Reading | Figures], as_json: bool
+) -> None:
     writer = csv.writer(sys.stdout)
     if not as_json:
-        writer.writerow(("gateway", "point", "name", "unit", "wall_ns", "value", "quality"))
-    for r in export_readings(store, gateway):
+        writer.writerow([column.name for column in fields(kind)])
+    for row in rows:
         if as_json:
-            print(json.dumps(asdict(r), ensure_ascii=False))
+            print(json.dumps(asdict(row), ensure_ascii=False))
         else:
-            writer.writerow((r.gateway, r.point, r.name, r.unit, r.wall_ns, r.value, r.quality))
+            writer.writerow(astuple(row))
 
 
 def _clock() -> str:

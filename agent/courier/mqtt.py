@@ -118,6 +118,11 @@ class Link:
             return None
         return info.mid
 
+    def publish_once(self, topic: str, payload: bytes) -> None:
+        """Publish at QoS 0: it arrives once or not at all, and takes no slot."""
+        if not self._over:
+            self._client.publish(topic, payload, qos=0)
+
     def close(self) -> None:
         """DISCONNECT and end; `ended` is not called. What was published before still goes out."""
         self._over = True

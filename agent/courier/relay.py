@@ -49,6 +49,7 @@ class Outlet(Protocol):
     @property
     def packet_max(self) -> int: ...
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None: ...
+    def publish_once(self, topic: str, payload: bytes) -> None: ...
 
 
 class RecordSide(Protocol):
@@ -122,7 +123,10 @@ class Relay:
     # --- the record's side ---
 
     def on_record_event(self, message: dict[str, Any]) -> None:
-        """A batch that the record offers; anything else is not for a courier."""
+        """A batch that the record offers, or a heartbeat; anything else is not for a courier."""
+        if message.get("e") == "heartbeat":
+            self._heartbeat(message.get("bytes"))
+            return
         if message.get("e") != "batch":
             return
         batch = _batch_of(message)
@@ -144,6 +148,12 @@ class Relay:
         if idle:
             self._advanced_ns = self._now_ns()  # patience starts when there is something to say
         self.pump()
+
+    def _heartbeat(self, data: object) -> None:
+        """Out at once or never: a late one says nothing."""
+        link = self._link
+        if link is not None and link.is_up and link.writable and isinstance(data, bytes):
+            link.publish_once(up_topic(self._gateway, "heartbeat"), data)
 
     async def forward_acks(self) -> None:
         """Hand acknowledgements to the record, for ever; one that is lost a resend brings again."""

@@ -20,8 +20,10 @@ from agent.uplink.batch import Opened, open_batch
 from agent.uplink.cose import Signer
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import EventRecord, decode_events
+from agent.uplink.heartbeat import open_heartbeat
 from agent.uplink.history import Finding, History, Kind
 from agent.uplink.table import decode_part
+from agent.uplink.tails import Tails
 from config.words import Lane
 
 TOPICS = ("embergate/1/+/up/#",)
@@ -71,6 +73,7 @@ class Ingest:
         self._wall_ns = wall_ns
         self._tell = tell
         self._histories: dict[str, History] = {}
+        self._tails: dict[str, Tails] = {}
         self._notes: list[Note] = []
 
     def take(self, messages: Sequence[Message]) -> dict[ChainId, Message]:
@@ -108,6 +111,9 @@ class Ingest:
                     Note("link", name, text=message.payload[:16].decode("ascii", "replace"))
                 )
             return
+        if lane == "heartbeat":
+            self._heartbeat(claimed, name, message.payload)
+            return
         try:
             opened = open_batch(message.payload, self.trust.trust)
         except UplinkError as e:
@@ -119,6 +125,20 @@ class Ingest:
             self._refuse(batch.gateway, "topic", text[:256])
             return
         self._judge(Held(batch.gateway, opened, message.payload, self._wall_ns()), touched)
+
+    def _heartbeat(self, claimed: str, name: str, payload: bytes) -> None:
+        """Compare the gateway's heads with what is held; nothing of it is kept or answered."""
+        try:
+            beat = open_heartbeat(payload, self.trust.trust)
+        except UplinkError as e:
+            self._refuse(name, e.code, e.text)
+            return
+        if beat.gateway != claimed:
+            self._refuse(beat.gateway, "topic", f"a heartbeat on the topic of {claimed}"[:256])
+            return
+        tails = self._tails.setdefault(claimed, Tails())
+        for finding in tails.beat(beat, self._history(claimed)):
+            self._find(claimed, finding)
 
     def _judge(self, held: Held, touched: set[ChainId]) -> None:
         opened, gateway = held.opened, held.gateway

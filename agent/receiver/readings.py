@@ -12,6 +12,7 @@ from agent.uplink import cbor
 from agent.uplink.batch import Batch, decode_payload
 from agent.uplink.columns import F64, decode_columns
 from agent.uplink.errors import UplinkError
+from agent.uplink.minutes import decode_minutes
 from agent.uplink.table import Table, TablePart, join_table
 from config.words import Lane, Quality
 
@@ -27,6 +28,23 @@ class Reading:
     wall_ns: int
     value: float | None
     quality: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one point did from first_ns to last_ns (Unix time). None: nothing good was measured."""
+
+    gateway: str
+    point: int
+    name: str
+    unit: str
+    first_ns: int
+    last_ns: int
+    samples: int
+    good: int
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,29 @@ class Tables:
                         float(poll.value[s, p]) if good else None, quality.name.lower(),
                     )  # fmt: skip
 
+    def minutes(self, gateway: str, batch: Batch) -> Iterator[Figures]:
+        """The figures of a summary batch, for points that have a resolution. Raises UplinkError."""
+        meaning = self.get(gateway, batch.table)
+        if meaning is None:
+            raise UplinkError("unknown_table", f"table {batch.table.hex()} is not held")
+        table = meaning.table
+        to_wall_ns = batch.wall_ns - batch.mono_last_ns
+        for part in decode_minutes(batch.data, meaning.steps.get):
+            for p, point in enumerate(table.polls[part.poll]):
+                if not meaning.steps[part.poll][p]:
+                    continue
+                good = int(part.good[p])
+                low, high, mean = (
+                    float(column[p]) if good else None
+                    for column in (part.minimum, part.maximum, part.mean)
+                )
+                n = meaning.row[point]
+                yield Figures(
+                    gateway, point, table.names[n], table.units[n],
+                    batch.mono_first_ns + to_wall_ns, batch.wall_ns, part.samples, good,
+                    low, high, mean,
+                )  # fmt: skip
+
 
 def kept_batch(message: bytes) -> Batch:
     """The payload of a batch from the store: its signature was verified when it came."""
@@ -111,3 +152,10 @@ def export_readings(store: Store, gateway: str | None = None) -> Iterator[Readin
     tables = Tables(store)
     for name, message in store.messages(Lane.TELEMETRY, gateway):
         yield from tables.decode(name, kept_batch(message))
+
+
+def export_summaries(store: Store, gateway: str | None = None) -> Iterator[Figures]:
+    """Every summary that is held, in the order of the chains. Raises UplinkError."""
+    tables = Tables(store)
+    for name, message in store.messages(Lane.SUMMARY, gateway):
+        yield from tables.minutes(name, kept_batch(message))

@@ -19,6 +19,10 @@ _COUNT = struct.Struct(">Q")
 _HEAD_BYTES = len(_MAGIC) + 32 + _COUNT.size
 
 
+UNREADABLE = b"\xff"
+"""No alarm state, and not the word that there was none: a siren that is held stays on."""
+
+
 class AlarmStateFiles:
     """Blocking; belongs to one thread."""
 

@@ -6,10 +6,12 @@ year and 10,000 rows, or, when the file is twice as large as it should be, beyon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from agent.record.ring import Db
 from agent.record.store import Store
+from agent.uplink.batch import Loss, LossReason
 from config.limits import (
     EVENT_AGE_NS_MIN,
     EVENT_ROWS_MIN,
@@ -54,6 +56,14 @@ def plan_cuts(
     if used <= 2 * events_bytes and not wall_ns:
         return []
     return _oldest(store, lanes, events_bytes // EVICT_PART, older_than, min(spare, _ROWS_MAX))
+
+
+def declare(
+    cuts: Sequence[Cut], epoch: Callable[[int], bytes]
+) -> tuple[dict[str, Any], list[Loss]]:
+    """(body of the event, losses) that say what goes. epoch: the name of an ordinal."""
+    losses = [Loss(LossReason.EVICTED, lane, epoch(o), 0, seq) for lane, o, seq in cuts]
+    return {"event": "evicted", "lanes": sorted(str(lane) for lane, _, _ in cuts)}, losses
 
 
 def _oldest(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from agent.core.types import ClockState, Now
+from agent.record.summary import Summing
 from agent.uplink import check
 from agent.uplink.columns import PollSamples, encode_columns
 from agent.uplink.errors import UplinkError
@@ -43,6 +44,7 @@ class Gather:
         self._resolutions = {
             poll: np.frombuffer(packed, dtype="<f8") for poll, packed in resolutions.items()
         }
+        self.summing = Summing(self._resolutions)
         self._polls: dict[int, _Gathered] = {}
         self._readings = 0
         self._first_ns = 0
@@ -53,19 +55,22 @@ class Gather:
     def __len__(self) -> int:
         return self._readings
 
-    def breaks(self, row: list[Any]) -> bool:
-        """Whether this block has to begin a batch of its own."""
+    def full(self, row: list[Any]) -> bool:
+        """Whether there is no room for this block in the batch."""
         if not self._readings:
             return False
-        _, poll, mono_ns, wall_ns, clock, values, _ = row
-        offset_ns = self._last.wall_ns - self._last.mono_ns
-        gathered = self._polls.get(poll)
-        return (
-            self._readings + len(values) // 8 > TELEMETRY_READINGS_MAX
-            or clock != self._last.clock
-            or abs(wall_ns - mono_ns - offset_ns) > WALL_JUMP_NS
-            or (gathered is not None and len(gathered.mono) >= TELEMETRY_SAMPLES_MAX)
+        gathered = self._polls.get(row[1])
+        return self._readings + len(row[5]) // 8 > TELEMETRY_READINGS_MAX or (
+            gathered is not None and len(gathered.mono) >= TELEMETRY_SAMPLES_MAX
         )
+
+    def jumps(self, row: list[Any]) -> bool:
+        """Whether the wall clock of this block is another than that of what is gathered."""
+        if not self._readings and not len(self.summing):
+            return False
+        _, _, mono_ns, wall_ns, clock, _, _ = row
+        offset_ns = self._last.wall_ns - self._last.mono_ns
+        return bool(clock != self._last.clock or abs(wall_ns - mono_ns - offset_ns) > WALL_JUMP_NS)
 
     def add(self, row: list[Any], now_ns: int) -> None:
         """Take in [seq, poll, mono_ns, wall_ns, clock, values, quality].
@@ -97,24 +102,29 @@ class Gather:
     def take(self) -> Telemetry:
         """Everything gathered, encoded; the gathering begins anew. Only when there is something."""
         assert self._readings, "nothing was gathered"
+        samples = self._release()
+        data = encode_columns(samples, self._resolutions.get, self._first_ns)
+        return Telemetry(data, self._first_ns, self._last, self._mark, sum(map(_size, samples)))
+
+    def drop(self) -> dict[int, int]:
+        """Forget what was gathered but for its summary; how many readings of each poll that was."""
+        return {samples.poll: _size(samples) for samples in self._release()}
+
+    def _release(self) -> list[PollSamples]:
+        """What was gathered, added to the summary; the gathering begins anew."""
         samples = [
             _samples(poll, gathered, len(self._resolutions[poll]))
             for poll, gathered in sorted(self._polls.items())
         ]
-        data = encode_columns(samples, self._resolutions.get, self._first_ns)
-        out = Telemetry(data, self._first_ns, self._last, self._mark, self._readings)
-        self.drop()
-        return out
-
-    def drop(self) -> dict[int, int]:
-        """Forget what was gathered; how many readings of each poll that was."""
-        counts = {
-            poll: len(gathered.mono) * len(self._resolutions[poll])
-            for poll, gathered in self._polls.items()
-        }
         self._polls = {}
         self._readings = 0
-        return counts
+        if samples:
+            self.summing.add(samples, self._first_ns, self._last)
+        return samples
+
+
+def _size(samples: PollSamples) -> int:
+    return int(samples.value.size)
 
 
 def _samples(poll: int, gathered: _Gathered, width: int) -> PollSamples:

@@ -20,7 +20,6 @@ from agent.uplink import check
 from agent.uplink.batch import Codec, Loss, LossReason
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import EventRecord, encode_events, event_of
-from agent.uplink.table import split_table
 from config.limits import BATCH_EVENTS_MAX, LOSSES_MAX, TELEMETRY_BATCH_NS
 from config.words import Lane
 
@@ -38,7 +37,7 @@ class Intake:
         self._journal = journal
         self._shelf = shelf
         self._table = site.table_hash
-        self._encoded = site.table
+        self._table_parts = site.table_parts
         self._gather = Gather(site.resolutions)
         self._own_session = own
         self._own_seq = 0
@@ -47,6 +46,7 @@ class Intake:
         self._ahead: set[int] = set()  # fire taken in while older events had to wait
         self._telemetry_taken = 0
         self._dropped: dict[int, int] = {}
+        self._summaries_dropped = 0
         self.refusing = False  # the ring is full: events stay with the field process
         self.malformed = 0
 
@@ -56,13 +56,17 @@ class Intake:
         """The epoch itself, and the point table unless the journal has it already."""
         entries = [self._entry(self._sealer.opening, now)]
         if not table_is_kept:
-            for part in split_table(self._encoded):
+            for part in self._table_parts:
                 sealed = self._sealer.seal(
                     Lane.TABLE, Codec.TABLE_PART, part, now, mono_first_ns=now.mono_ns
                 )
                 entries.append(self._entry(sealed, now))
-        self._encoded = b""  # sealed, or not needed
+        self._table_parts = ()  # sealed, or not needed
         self._journal.add(entries)
+
+    def heartbeat(self, now: Now) -> bytes:
+        """Signed heads of all lanes."""
+        return self._sealer.heartbeat(now)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -191,7 +195,9 @@ class Intake:
                 continue
             self._telemetry_taken = seq
             try:
-                if len(check.array(row, "block", 7)) and self._gather.breaks(row):
+                if len(check.array(row, "block", 7)) and self._gather.jumps(row):
+                    self.close(now)
+                elif self._gather.full(row):
                     self.flush(now)
                 self._gather.add(row, now.mono_ns)
             except (UplinkError, TypeError):
@@ -201,6 +207,35 @@ class Intake:
         """Seal the telemetry that is due."""
         if len(self._gather) and now.mono_ns - self._gather.began_ns >= TELEMETRY_BATCH_NS:
             self.flush(now)
+        if self._gather.summing.due(now.mono_ns):
+            self._summary(now)
+
+    def close(self, now: Now) -> None:
+        """Seal everything gathered: another time begins, or the end has come."""
+        self.flush(now)
+        if not len(self._gather.summing):
+            return
+        if not self._summary(now):
+            self._gather.summing.drop()
+            self._summaries_dropped += 1
+
+    def _summary(self, now: Now) -> bool:
+        """Seal the summary. With no room in memory it goes on growing: it says what it covers."""
+        if not self._journal.ring.room(Lane.SUMMARY):
+            return False
+        made = self._gather.summing.take()
+        lost, self._summaries_dropped = self._summaries_dropped, 0
+        sealed = self._sealer.seal(
+            Lane.SUMMARY,
+            Codec.SUMMARY,
+            made.data,
+            made.last,
+            mono_first_ns=made.mono_first_ns,
+            table=self._table,
+            losses=[Loss(LossReason.DROPPED, Lane.SUMMARY, b"", 0, lost)] if lost else (),
+        )
+        self._journal.add([self._entry(sealed, now)])
+        return True
 
     def flush(self, now: Now) -> None:
         """Seal what was gathered; with no room for it in memory, drop and count it."""

@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     _stay_small()
     plan = importlib.import_module("config.plan")
     try:
-        site = importlib.import_module("agent.record.plan_table").site_of(plan.read_plan(args.plan))
+        site = importlib.import_module("agent.record.plan_table").read_site(args.plan)
     except plan.PlanError as e:
         LOG.error("%s", e, extra={"source": "plan"})
         return EX_CONFIG

@@ -144,6 +144,14 @@ class Courier:
                     self.leave(outlet)
                     return
 
+    def tell(self, message: dict[str, Any]) -> None:
+        """Say something that is not a batch: lost when nobody is connected."""
+        outlet = self._outlet
+        if outlet is None or not self.connected or outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
+            return
+        if not outlet.send(message):
+            self.leave(outlet)
+
     def _streams(self) -> Iterator[Stream]:
         """In the order in which they are offered."""
         now = self._shelf.now

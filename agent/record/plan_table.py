@@ -1,29 +1,70 @@
 """What the record needs of a plan: its name, its point table, its couriers.
 
-Runs before anything large is imported: ten thousand points leave a few megabytes of free memory
-in small pieces, and what is imported afterwards fills them. So there is no numpy here.
+Ten thousand points decoded are several megabytes that come back to the system in small pieces or
+never. So a process that ends reads the plan, and hands over the few bytes that are needed.
 """
 
 from __future__ import annotations
 
+import marshal
+import os
 import struct
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
-from agent.uplink.table import Table, encode_table, table_hash
-from config.plan import PointTable, section
+from agent.uplink.table import Table, encode_table, split_table, table_hash
+from config.plan import PlanError, PointTable, read_plan, section
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Of a plan. table: the encoded point table. resolutions: poll -> packed float64 ("<f8")."""
+    """Of a plan. resolutions: poll -> packed float64 ("<f8").
+
+    table_parts: the data of the batches that carry the point table, deflated.
+    """
 
     gateway: str
-    table: bytes
+    table_parts: tuple[bytes, ...]
     table_hash: bytes
     resolutions: dict[int, bytes]
     couriers: tuple[str, ...]
     unsigned: frozenset[str] = frozenset()  # couriers whose destination signs nothing
+
+
+def read_site(path: Path) -> Site:
+    """From a plan's file, through a child of this process. Only before there are threads.
+
+    Raises config.plan.PlanError, or OSError when there is no child.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            _tell(writing, path)
+            status = 0
+        finally:
+            os._exit(status)  # no buffer of the parent is written twice
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if status != 0 or not said:
+        raise OSError(f"{path}: the process that reads the plan ended with status {status}")
+    good, value = marshal.loads(said)  # noqa: S302 -- our own child, through our own pipe
+    if not good:
+        raise PlanError(value)
+    return Site(*value)
+
+
+def _tell(writing: int, path: Path) -> None:
+    try:
+        answer: tuple[bool, Any] = True, astuple(site_of(read_plan(path)))
+    except PlanError as e:
+        answer = False, str(e)
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(marshal.dumps(answer))
 
 
 def site_of(plan: bytes) -> Site:
@@ -51,7 +92,7 @@ def site_of(plan: bytes) -> Site:
     encoded = encode_table(table)
     return Site(
         gateway=section(plan, "site_id"),
-        table=encoded,
+        table_parts=tuple(split_table(encoded)),
         table_hash=table_hash(encoded),
         resolutions=resolutions,
         couriers=_names(plan, "couriers"),

@@ -17,7 +17,8 @@ from agent.lock import Held, hold
 from agent.notify import Notifier
 from agent.record.keys import KeyProblem, load_platform, load_signer
 from agent.record.plan_table import Site
-from agent.record.service import Service, Settings
+from agent.record.service import Service
+from agent.record.settings import Settings
 
 EX_CONFIG = 78
 LOG = logging.getLogger("embergate.record")

@@ -17,6 +17,7 @@ from config.limits import (
     RING_BYTES_MAX,
     RING_DURABLE_BYTES_MAX,
     RING_FIRE_RESERVE_BYTES,
+    RING_SUMMARY_RESERVE_BYTES,
     RING_TELEMETRY_BYTES_MAX,
 )
 from config.words import Lane
@@ -64,7 +65,8 @@ class Ring:
         """Whether one more batch of this lane may be sealed."""
         waiting = sum(self._pending_bytes.values())
         if lane in (Lane.TELEMETRY, Lane.SUMMARY):
-            return self._pending_bytes[Db.TELEMETRY] < RING_TELEMETRY_BYTES_MAX
+            reserve = RING_SUMMARY_RESERVE_BYTES if lane == Lane.SUMMARY else 0
+            return self._pending_bytes[Db.TELEMETRY] < RING_TELEMETRY_BYTES_MAX + reserve
         if lane == Lane.FIRE:
             return waiting < RING_BYTES_MAX
         return waiting < RING_BYTES_MAX - RING_FIRE_RESERVE_BYTES

@@ -13,6 +13,7 @@ from agent.core.types import Now
 from agent.uplink.batch import ZERO_HASH, Batch, Codec, Loss, hash_of, seal
 from agent.uplink.cose import Signer
 from agent.uplink.events import EpochData, encode_epoch
+from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
 from config.words import Lane
 
 
@@ -82,6 +83,16 @@ class Sealer:
         number = Number(Lane.EPOCH, ordinal, ordinal)
         self.opening = Sealed(number, epoch, data, hash_of(data), _known_wall(now))
         self.place = EpochPlace(ordinal, epoch, self.opening.hash)
+
+    def heartbeat(self, now: Now) -> bytes:
+        """Signed: (seq, hash) of the last batch sealed in every lane, the epoch's own included."""
+        heads = {str(lane): (seq - 1, self._prev[lane]) for lane, seq in self._next.items()}
+        heads[str(Lane.EPOCH)] = (self.place.ordinal, self.place.hash)
+        beat = Heartbeat(
+            self._gateway, self.place.epoch, self.place.ordinal, self._boot, now.mono_ns,
+            now.wall_ns, int(now.clock), heads,
+        )  # fmt: skip
+        return seal_heartbeat(beat, self._signer)
 
     def seal(
         self,

@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from agent.core.types import Now
 from agent.ipc import Connection, Handler, Message, Refused, Role
 from agent.record.acks import take_ack
-from agent.record.alarm_state import AlarmStateFiles
+from agent.record.alarm_state import UNREADABLE, AlarmStateFiles
 from agent.record.epochs import next_epoch
-from agent.record.evict import Cut, plan_cuts
+from agent.record.evict import Cut, declare, plan_cuts
 from agent.record.hint import read_hint, write_hint
 from agent.record.intake import Intake
 from agent.record.journal import Journal, StoreBusy
 from agent.record.logbook import log_rows
+from agent.record.messages import notice, raw_of, rows_of
 from agent.record.offers import Courier, Stream
-from agent.record.plan_table import Site
 from agent.record.ring import Db, Entry, db_of
 from agent.record.sealer import EpochPlace, Number, Sealer
+from agent.record.settings import SOFTWARE, Settings
 from agent.record.shelf import Shelf
 from agent.record.store import Place, Row, Store
 from agent.record.tables import table_is_kept
 from agent.record.unsigned import TOPICS, Said, notice_of, take_delivered
 from agent.record.worker import Worker
-from agent.uplink.batch import Loss, LossReason
-from agent.uplink.cose import Signer, Trust
 from config.limits import (
     ALARM_STATE_BYTES_MAX,
     COURIER_ABSENT_NS,
     COURIER_STATE_TEXT_MAX,
     EVICT_LOOK_NS,
+    HEARTBEAT_NS,
     PLACES_WRITE_NS,
     RECORD_STOP_NS,
     RECORD_TICK_NS,
@@ -43,33 +41,6 @@ from config.limits import (
     S,
 )
 from config.words import Lane
-
-SOFTWARE = "embergate 0.1.0"
-_UNREADABLE = b"\xff"
-"""No alarm state, and not the word that there was none: a siren that is held stays on."""
-
-
-class Clock(Protocol):
-    """Time is given."""
-
-    boot_id: bytes
-
-    def now(self) -> Now: ...
-    def mono_ns(self) -> int: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a record works with. chance(n): n random bytes."""
-
-    site: Site
-    signer: Signer
-    platform: Trust
-    directory: Path
-    run_dir: Path
-    clock: Clock
-    chance: Callable[[int], bytes]
-    make_store: Callable[[Path], Store] = Store
 
 
 class Service:
@@ -97,6 +68,7 @@ class Service:
         self._said = Said()
         self._started_ns = settings.clock.mono_ns()
         self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
+        self._heartbeat_ns = self._started_ns
         self._cutting: dict[Number, tuple[Db, list[Cut]]] = {}
 
     # --- start and end --------------------------------------------------------------------------
@@ -161,7 +133,7 @@ class Service:
             state = await self._alarm_worker.ask(lambda files: files.read())
         except OSError as e:
             self._fault("record.recall", e.strerror or str(e))
-            state = _UNREADABLE
+            state = UNREADABLE
         self._recalling = False
         if self._alarm_state is None:
             self._alarm_state = state
@@ -191,6 +163,9 @@ class Service:
         if now.mono_ns - self._places_ns >= PLACES_WRITE_NS:
             self._places_ns = now.mono_ns
             self._save_places()
+        if now.mono_ns - self._heartbeat_ns >= HEARTBEAT_NS:
+            self._heartbeat_ns = now.mono_ns
+            self._heartbeat(now)
         if now.mono_ns - self._refusals_ns >= REFUSAL_EVENT_NS:
             self._refusals_ns = now.mono_ns
             self._tell_refusals(now)
@@ -204,7 +179,7 @@ class Service:
         """Seal and store what there is, remember the places, close the files."""
         for task in list(self._tasks):
             task.cancel()
-        self._intake.flush(self._clock.now())
+        self._intake.close(self._clock.now())
         deadline_ns = self._clock.mono_ns() + RECORD_STOP_NS
         while any(self.journal.ring.pending(db) for db in Db):
             self.journal.tick()
@@ -250,7 +225,7 @@ class Service:
         else:
             del self.faults[source]
         for connection in list(self._fields):
-            connection.send(_notice(source, text))
+            connection.send(notice(source, text))
 
     # --- verbs ----------------------------------------------------------------------------------
 
@@ -272,8 +247,8 @@ class Service:
         }
 
     def _hello(self, connection: Connection, message: Message) -> Message:
-        session = _bytes(message, "session", 16)
-        if _bytes(message, "boot", 16) != self._clock.boot_id:
+        session = raw_of(message, "session", 16)
+        if raw_of(message, "boot", 16) != self._clock.boot_id:
             raise Refused("foreign", "the field process is of another boot")
         self._session = session
         marks = {db: mark if of == session else 0 for db, (of, mark) in self._durable.items()}
@@ -281,7 +256,7 @@ class Service:
         self._fields = {connection}  # the field of now; an older connection says nothing any more
         connection.on_close.append(lambda: self._fields.discard(connection))
         for source, text in self.faults.items():
-            connection.send(_notice(source, text))
+            connection.send(notice(source, text))
         return {
             "durable": marks[Db.EVENTS],
             "telemetry_durable": marks[Db.TELEMETRY],
@@ -292,7 +267,7 @@ class Service:
 
     def _submit(self, connection: Connection, message: Message) -> Message:
         self._must_be_field(connection)
-        taken = self._intake.submit(_list(message, "events"), self._clock.now())
+        taken = self._intake.submit(rows_of(message, "events"), self._clock.now())
         self._pump()
         return {"taken": taken}
 
@@ -301,7 +276,7 @@ class Service:
         dropped = message.get("dropped") or {}
         if not isinstance(dropped, dict):
             raise Refused("malformed", "dropped: expected a map of readings by poll")
-        self._intake.telemetry(_list(message, "blocks"), dropped, self._clock.now())
+        self._intake.telemetry(rows_of(message, "blocks"), dropped, self._clock.now())
         return {}
 
     async def _keep_alarm_state(self, connection: Connection, message: Message) -> Message:
@@ -457,6 +432,12 @@ class Service:
 
         self._spawn(fetch())
 
+    def _heartbeat(self, now: Now) -> None:
+        message = {"e": "heartbeat", "bytes": self._intake.heartbeat(now)}
+        for courier in self._couriers.values():
+            if not courier.unsigned:
+                courier.tell(message)
+
     def _moved_places(self) -> list[tuple[Db, list[Place]]]:
         moved = [place for c in self._couriers.values() for place in c.dirty_places()]
         parts = [(db, [place for place in moved if db_of(place[1]) is db]) for db in Db]
@@ -490,11 +471,7 @@ class Service:
         cuts = await self.journal.ask_quietly(db, lambda store: plan_cuts(store, db, wall_ns))
         if not cuts:
             return
-        losses = [
-            Loss(LossReason.EVICTED, lane, self._shelf.epoch(ordinal), 0, seq)
-            for lane, ordinal, seq in cuts
-        ]
-        body = {"event": "evicted", "lanes": sorted(str(lane) for lane, _, _ in cuts)}
+        body, losses = declare(cuts, self._shelf.epoch)
         entry = self._intake.own_event("record/store", body, self._clock.now(), losses)
         if entry is not None:
             self._cutting[entry.sealed.number] = (db, cuts)
@@ -516,21 +493,3 @@ class Service:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _notice(source: str, text: str) -> Message:
-    return {"e": "notice", "source": source, "fault": bool(text), "text": text or "as it should be"}
-
-
-def _bytes(message: Message, key: str, size: int) -> bytes:
-    value = message.get(key)
-    if not isinstance(value, bytes) or len(value) != size:
-        raise Refused("malformed", f"{key}: expected {size} bytes")
-    return value
-
-
-def _list(message: Message, key: str) -> list[Any]:
-    value = message.get(key)
-    if not isinstance(value, list):
-        raise Refused("malformed", f"{key}: expected an array")
-    return value

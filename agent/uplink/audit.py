@@ -19,6 +19,7 @@ from agent.uplink.cose import Trust
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import decode_events
 from agent.uplink.history import Finding, History, Kind
+from agent.uplink.minutes import Minute, decode_minutes
 from agent.uplink.table import Table, TablePart, decode_part, join_table
 from config.limits import FINDINGS_MAX
 from config.words import Lane
@@ -103,7 +104,14 @@ class Audit:
                 return 0  # its table is not among what was given: the chain is all that is judged
             samples = decode_columns(batch.data, known.get, batch.mono_first_ns)
             return sum(s.value.size for s in samples)
+        if batch.codec == Codec.SUMMARY:
+            known = self._tables.get(batch.table)
+            return 0 if known is None else _points(decode_minutes(batch.data, known.get))
         return len(decode_events(batch.data)) if batch.codec == Codec.CBOR else 0
+
+
+def _points(parts: list[Minute]) -> int:
+    return sum(int((part.good > 0).sum()) for part in parts)
 
 
 def _resolutions(table: Table) -> dict[int, F64]:

@@ -37,6 +37,7 @@ class Codec(IntEnum):
     CBOR = 0
     COLUMNS = 1
     TABLE_PART = 2
+    SUMMARY = 3
 
 
 class LossReason(IntEnum):

@@ -4,3 +4,4 @@ from __future__ import annotations
 
 BATCH_TYPE = "application/vnd.embergate.batch+cbor"
 ACK_TYPE = "application/vnd.embergate.ack+cbor"
+HEARTBEAT_TYPE = "application/vnd.embergate.heartbeat+cbor"

@@ -18,11 +18,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from agent.uplink import cbor
-from agent.uplink.content_types import ACK_TYPE, BATCH_TYPE
+from agent.uplink.content_types import ACK_TYPE, BATCH_TYPE, HEARTBEAT_TYPE
 from agent.uplink.errors import UplinkError
 from config.limits import BATCH_BYTES_MAX
 
-__all__ = ["ACK_TYPE", "BATCH_TYPE", "KID_BYTES", "Signer", "Trust", "TrustedKey", "kid_of"]
+__all__ = [
+    "ACK_TYPE",
+    "BATCH_TYPE",
+    "HEARTBEAT_TYPE",
+    "KID_BYTES",
+    "Signer",
+    "Trust",
+    "TrustedKey",
+    "kid_of",
+]
 
 _ALG, _EDDSA, _TYPE, _KID = 1, -8, 3, 4  # RFC 9052 table 2, RFC 9053 table 2
 _SIGN1_TAG = 0xD2  # tag 18, one byte

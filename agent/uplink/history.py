@@ -236,6 +236,17 @@ class History:
             return None
         return chain.held, chain.held_hash
 
+    def top(self, epoch: bytes, lane: str, seq: int) -> tuple[int, bytes]:
+        """(the highest number seen of a lane, -1 for none; the hash of number seq where known)."""
+        if lane == Lane.EPOCH:
+            found = self._epochs.get(epoch)
+            return (-1, b"") if found is None else (found.ordinal, found.hash)
+        chain = self._chains.get((epoch, lane), _Chain())
+        top = max(chain.pending, default=chain.head)
+        if seq in chain.pending:
+            return top, chain.pending[seq].hash
+        return top, chain.held_hash if seq == chain.held else b""
+
     def problems(self) -> list[Finding]:
         """What is missing or contradictory now. Empty: the history is whole."""
         out = self._epoch_gaps()

@@ -12,6 +12,8 @@ from agent.uplink.batch import ZERO_HASH, Batch, Codec, hash_of, seal
 from agent.uplink.columns import PollSamples, encode_columns
 from agent.uplink.cose import Signer
 from agent.uplink.events import EpochData, EventRecord, Head, encode_epoch, encode_events
+from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
+from agent.uplink.minutes import PollSummary, encode_minutes
 from agent.uplink.table import Table, encode_table, split_table, table_hash
 from config.limits import MS
 from firmware_tools.keys import PublicKey, add_to_trust, trust_entry
@@ -81,6 +83,20 @@ class Gateway:
         self._mono_ns = int(mono[-1])
         return self._next("telemetry", Codec.COLUMNS, data, first)
 
+    def heartbeat(self, after_s: int, name: str | None = None) -> tuple[str, bytes]:
+        heads = {lane: (head.seq, head.hash) for lane, head in self.heads.items()}
+        heads["epoch"] = (self.ordinal, self._epoch_hash)
+        beat = Heartbeat(
+            name or self.name, self.epoch_id, self.ordinal, BOOT, after_s * 10**9, WALL_NS, 2, heads
+        )
+        return self._topic("heartbeat"), seal_heartbeat(beat, self.signer)
+
+    def summary(self) -> tuple[str, bytes]:
+        whole = [np.array([n, 0], np.int64) for n in (3, 200, 203, 202)]
+        steps = {3: np.array([0.1, 0.0])}
+        data = encode_minutes([PollSummary(3, 4, *whole)], steps.get)
+        return self._next("summary", Codec.SUMMARY, data)
+
     def _next(
         self, lane: str, codec: Codec, data: bytes, first: int | None = None
     ) -> tuple[str, bytes]:
@@ -100,7 +116,7 @@ class Gateway:
         batch = Batch(
             self.name, self.epoch_id, lane, seq, prev, BOOT, first,
             self._mono_ns, WALL_NS, 2, int(codec), data,
-            table=self._table if lane == "telemetry" else b"",
+            table=self._table if lane in ("telemetry", "summary") else b"",
         )  # fmt: skip
         return seal(batch, self.signer)
 

@@ -34,10 +34,14 @@ class Wire:
     receive_max: int = 65_535
     packet_max: int = 1 << 28
     sent: list[tuple[str, bytes]] = field(default_factory=list)
+    once: list[tuple[str, bytes]] = field(default_factory=list)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None:
         self.sent.append((topic, payload))
         return len(self.sent)
+
+    def publish_once(self, topic: str, payload: bytes) -> None:
+        self.once.append((topic, payload))
 
 
 @dataclass
@@ -133,6 +137,18 @@ def test_silence_of_the_platform_is_told_and_the_connection_made_anew() -> None:
     w.acks(ack_message("event", 0))
     assert w.relay.state() == (True, "")
     assert w.progressed == 1
+
+
+def test_a_heartbeat_goes_out_at_once_or_never_and_waits_for_nothing() -> None:
+    w = World()
+    w.relay.on_record_event({"e": "heartbeat", "bytes": b"too early"})
+    w.connect()
+    w.relay.on_record_event({"e": "heartbeat", "bytes": b"beat"})
+    w.relay.on_record_event({"e": "heartbeat", "bytes": "no bytes"})
+    assert w.wire.once == [("embergate/1/g/up/heartbeat", b"beat")]
+    assert (w.wire.sent, len(w.relay.window)) == ([], 0)
+    w.pass_time(2 * COURIER_PROGRESS_NS // S)
+    assert w.relay.state() == (True, ""), "nobody owes an acknowledgement for it"
 
 
 def test_patience_starts_when_there_is_something_to_say() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.receiver.ingest import ChainId, Ingest, Message, Note
-from agent.receiver.readings import export_readings
+from agent.receiver.readings import export_readings, export_summaries
 from agent.receiver.report import report
 from agent.receiver.store import Store, StoreProblem
 from agent.receiver.trust import read_trust
@@ -99,6 +100,19 @@ def test_readings_come_back_with_names_units_and_quality(world: World) -> None:
         (1 / 3, "good"), (1 / 3, "good"), (1 / 3, "good"), (None, "stale"),
     ]  # fmt: skip
     assert list(export_readings(world.store, "another")) == []
+
+
+def test_summaries_come_back_with_names_and_units_of_points_that_have_a_resolution(
+    world: World,
+) -> None:
+    g = world.gateway
+    acks = world.take(g.epoch(), g.table(), g.summary())
+    assert world.acked(acks)["summary"] == 0
+    (row,) = export_summaries(world.store)
+    assert (row.name, row.unit, row.samples, row.good) == ("a.heat", "°C", 4, 3)
+    figures = (row.minimum, row.mean, row.maximum)
+    assert figures == pytest.approx((20.0, 20.2, 20.3))
+    assert list(export_summaries(world.store, "another")) == []
 
 
 def test_telemetry_before_its_table_is_counted_later(world: World) -> None:
@@ -256,3 +270,57 @@ def test_a_report_can_be_read_beside_the_writer_and_needs_a_receivers_file(
     for name in ("text.db", "missing.db"):
         with pytest.raises(StoreProblem):
             Store(tmp_path / name, read_only=True)
+
+
+# --- heartbeats ---
+
+
+def test_a_tail_that_is_cut_away_on_the_way_shows_with_the_third_heartbeat(world: World) -> None:
+    g = world.gateway
+    world.take(g.epoch(), g.events("event", "a"))
+    withheld = [g.events("event", "b"), g.events("fire", "c")]
+    for after_s in (60, 120):
+        assert world.take(g.heartbeat(after_s)) == {}, "nobody acknowledges a heartbeat"
+        assert world.codes() == []
+    world.take(g.heartbeat(180))
+    found = report(world.store)["findings"]
+    assert [(f["code"], f["lane"], f["seq"]) for f in found] == [
+        ("tail_missing", "event", 1), ("tail_missing", "fire", 0),
+    ]  # fmt: skip
+    world.take(*withheld, g.heartbeat(240))
+    assert [f["count"] for f in report(world.store)["findings"]] == [1, 1], "and no more"
+    rows = world.store.rows("select lane from batches where lane = 'heartbeat'")
+    assert rows == [], "nothing of it is kept"
+
+
+def test_a_backlog_that_drains_is_late_and_not_missing(world: World) -> None:
+    g = world.gateway
+    world.take(g.epoch())
+    backlog = [g.events("event", "a") for _ in range(6)]
+    for k, batch in enumerate(backlog):
+        world.take(batch, g.heartbeat(60 * (k + 1)))
+    assert world.codes() == []
+
+
+def test_a_replayed_heartbeat_says_nothing_and_a_forged_or_foreign_one_is_refused(
+    world: World,
+) -> None:
+    g = world.gateway
+    world.take(g.epoch())
+    g.events("event", "withheld")
+    old = g.heartbeat(60)
+    for _ in range(5):
+        world.take(old)
+    assert world.codes() == []
+    topic, data = g.heartbeat(120)
+    world.take((topic, data[:-1] + bytes([data[-1] ^ 1])), g.heartbeat(121, name="another"))
+    assert sorted(world.codes()) == ["foreign", "forged"]
+
+
+def test_a_heartbeat_with_another_hash_under_a_held_number_is_a_fork(world: World) -> None:
+    g = world.gateway
+    world.take(g.epoch(), g.events("event", "a"))
+    head = g.heads["event"]
+    g.heads["event"] = replace(head, hash=b"another hash of thirty-two bytes")
+    world.take(g.heartbeat(60))
+    assert world.codes() == ["fork"]

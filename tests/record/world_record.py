@@ -33,11 +33,13 @@ from agent.ipc import Client, IpcError, Server, system_policy
 from agent.record.keys import load_platform, load_signer
 from agent.record.plan_table import site_of
 from agent.record.ring import Ring
-from agent.record.service import Service, Settings
+from agent.record.service import Service
+from agent.record.settings import Settings
 from agent.record.store import Store
 from agent.uplink.ack import Ack, seal_ack
 from agent.uplink.batch import Opened, hash_of, open_batch
 from agent.uplink.cose import Signer, Trust, TrustedKey
+from agent.uplink.heartbeat import Heartbeat, open_heartbeat
 from agent.uplink.history import History, Kind
 from config.plan import Courier, Device, Line, Plan, PointTable, Poll, Zone, encode_plan
 
@@ -210,6 +212,7 @@ class CourierEnd:
         self.batches: dict[tuple[bytes, str, int], bytes] = {}
         self.order: list[Opened] = []
         self.offers: list[dict[str, Any]] = []
+        self.heartbeats: list[Heartbeat] = []
         self.findings: list[Any] = []
         self.changed = asyncio.Event()
         self.acknowledge = acknowledge
@@ -222,6 +225,10 @@ class CourierEnd:
         return await self.client.call("follow", courier=name)
 
     def _event(self, message: dict[str, Any]) -> None:
+        if message["e"] == "heartbeat":
+            self.heartbeats.append(open_heartbeat(message["bytes"], self._trust))
+            self.changed.set()
+            return
         assert message["e"] == "batch"
         self.offers.append(message)
         opened = open_batch(message["bytes"], self._trust)

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import zlib
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +21,7 @@ from agent.uplink.batch import hash_of, open_batch
 from agent.uplink.columns import decode_columns
 from agent.uplink.cose import Trust, TrustedKey
 from agent.uplink.errors import UplinkError
+from agent.uplink.heartbeat import open_heartbeat
 from agent.uplink.history import History
 from agent.uplink.table import decode_part, join_table
 
@@ -85,6 +87,42 @@ def test_the_table_and_the_telemetry_read_as_their_files_say() -> None:
         assert samples.mono_ns.tolist() == expected["mono_ns"]
         assert samples.quality.tolist() == expected["quality"]
         assert maker().plain(samples.value) == expected["value"]
+
+
+def test_a_reader_written_from_the_document_reads_the_summary() -> None:
+    public = bytes.fromhex(KEYS["device"]["public"])
+    table = FILES["batch-table"]["table"]
+    step = dict(zip(table["ids"], table["resolutions"], strict=True))
+    vector = FILES["batch-summary"]
+    payload = read_message(bytes.fromhex(vector["message"]), public)
+    polls, samples, bad, low, span, rise = cbor2.loads(payload[12])
+    steps = [step[p] for poll in polls for p in table["polls"][str(poll)] if step[p]]
+    lost = read_column(bad, len(steps), signed=False)
+    lows = list(accumulate(read_column(low, len(steps))))
+    highs = read_column(span, len(steps), signed=False)
+    means = read_column(rise, len(steps), signed=False)
+    (figures,) = vector["figures"]
+    assert [samples[0] - n for n in lost] == figures["good"] == [60, 31, 0]
+
+    def scaled(numbers: list[int]) -> list[float | None]:
+        triples = zip(numbers, steps, figures["good"], strict=True)
+        return [n * s if g else None for n, s, g in triples]
+
+    assert scaled(lows) == figures["minimum"]
+    assert scaled([a + b for a, b in zip(lows, highs, strict=True)]) == figures["maximum"]
+    assert scaled([a + b for a, b in zip(lows, means, strict=True)]) == figures["mean"]
+
+
+def test_the_heartbeat() -> None:
+    vector = FILES["heartbeat"]
+    message = bytes.fromhex(vector["message"])
+    beat = open_heartbeat(message, TRUST)
+    assert {k: maker().plain(getattr(beat, k)) for k in vector["heartbeat"]} == vector["heartbeat"]
+    payload = read_message(message, bytes.fromhex(KEYS["device"]["public"]))
+    assert payload[8]["fire"] == [0, bytes.fromhex(FILES["batch-fire"]["hash"])]
+    with pytest.raises(UplinkError) as caught:
+        open_batch(message, TRUST)
+    assert caught.value.code == "wrong_type"
 
 
 def test_the_acknowledgement() -> None:

@@ -24,6 +24,8 @@ from agent.uplink.batch import ZERO_HASH, Batch, Codec, Loss, LossReason, hash_o
 from agent.uplink.columns import PollSamples, decode_columns, encode_columns
 from agent.uplink.cose import Signer
 from agent.uplink.events import EpochData, EventRecord, Head, encode_epoch, encode_events
+from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
+from agent.uplink.minutes import PollSummary, decode_minutes, encode_minutes
 from agent.uplink.table import Table, encode_table, split_table, table_hash
 
 HERE = Path(__file__).parent
@@ -79,6 +81,13 @@ def readings() -> list[PollSamples]:
     ]
 
 
+def minutes() -> list[PollSummary]:
+    """Whole numbers of the resolution; a sensor that was lost half of the time, and one always."""
+    whole = [np.array(row, np.int64) for row in ([60, 31, 0], [215, -14, 0], [699, 201, 0],
+                                                 [237, 94, 0])]  # fmt: skip
+    return [PollSummary(0, 60, *whole)]
+
+
 def event(seq: int, source: str, what: str, folded: int, body: dict[str, Any]) -> EventRecord:
     stamp = 1_000_000 * seq
     return EventRecord(SESSION, seq, source, what, MONO + stamp, WALL + stamp, 2, folded, body)
@@ -118,6 +127,8 @@ def batches() -> dict[str, Batch]:
     dropped = Loss(LossReason.DROPPED, "telemetry/3", b"", 0, 40)
     telemetry = add("telemetry", "telemetry", 0, epoch, Codec.COLUMNS, columns, table=name,
                     losses=(dropped,))  # fmt: skip
+    add("summary", "summary", 0, epoch, Codec.SUMMARY, encode_minutes(minutes(), steps.get),
+        table=name)  # fmt: skip
     heads = {
         "event": Head(EPOCH, 1, event_head), "fire": Head(EPOCH, 0, fire_head),
         "table": Head(EPOCH, 0, table),
@@ -150,11 +161,19 @@ def documents() -> dict[str, dict[str, Any]]:
                  "quality": plain(s.quality)}
                 for s in decode_columns(batch.data, steps.get, batch.mono_first_ns)
             ]  # fmt: skip
+        if batch.codec == Codec.SUMMARY:
+            entry["figures"] = [plain(asdict(m)) for m in decode_minutes(batch.data, steps.get)]
         out[f"batch-{name}"] = entry
     out["batch-table"]["table"] = plain(asdict(TABLE))
     fire = out["batch-fire"]
     ack = Ack(GATEWAY, EPOCH, "fire", 0, bytes.fromhex(fire["hash"]), WALL + 1_000_000_000)
     out["ack-fire"] = {"message": seal_ack(ack, platform).hex(), "ack": plain(asdict(ack))}
+    named = {"epoch": "batch-epoch-first", "fire": "batch-fire"}
+    heads = {lane: (0, bytes.fromhex(out[name]["hash"])) for lane, name in named.items()}
+    beat = Heartbeat(GATEWAY, EPOCH, 0, BOOT, MONO + 60_000_000_000, WALL, 2, heads)
+    out["heartbeat"] = {
+        "message": seal_heartbeat(beat, device).hex(), "heartbeat": plain(asdict(beat)),
+    }  # fmt: skip
     message = bytearray.fromhex(fire["message"])
     out["refused"] = refused(bytes(message), device, platform)
     return out
