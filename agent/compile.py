@@ -143,7 +143,6 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
     device_index = {d.name: i for i, d in enumerate(site.devices)}
     line_index = {link.name: i for i, link in enumerate(site.links)}
     zone_index = {z.name: i for i, z in enumerate(site.zones)}
-    output_index = {s.name: i for i, s in enumerate(site.sirens)}
     flat = sorted(
         (
             (ids[f"{d.name}.{p.name}"], i, f"{d.name}.{p.name}", p)
@@ -184,19 +183,26 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         outputs=tuple(
             Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
         ),
-        effects=tuple(
-            Effect(
-                cause=e.cause,
-                ref=refs[e.cause][ref],
-                state=int(e.state),
-                outputs=tuple(output_index[s] for s in e.sound),
-                pattern=e.pattern,
-            )
-            for e in site.effects
-            for ref in _refs(e, devices)
-        ),
+        effects=_effects(site, refs, devices),
         couriers=tuple(_courier(c) for c in site.couriers),
         panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+    )
+
+
+def _effects(
+    site: model.Site, refs: dict[str, dict[str, int]], devices: dict[str, model.Device]
+) -> tuple[Effect, ...]:
+    output_index = {s.name: i for i, s in enumerate(site.sirens)}
+    return tuple(
+        Effect(
+            cause=e.cause,
+            ref=refs[e.cause][ref],
+            state=int(e.state),
+            outputs=tuple(output_index[s] for s in e.sound),
+            pattern=e.pattern,
+        )
+        for e in site.effects
+        for ref in _refs(e, devices)
     )
 
 
