@@ -148,6 +148,9 @@ RING_DURABLE_BYTES_MAX = 256 * 1024  # what is on disk stays in memory this far,
 DISK_HUNG_NS = 3 * S  # a write that takes longer is a fault
 DISK_RETRY_NS = 1 * S
 WAL_BYTES_MAX = 4 * 1024 * 1024
+RESERVE_BYTES = 16 * 1024 * 1024  # of the disk, for events when nothing else fits any more
+RESERVE_LOW_BYTES = 1024 * 1024  # less than this free: as good as full
+RESERVE_LOOK_NS = 30 * S  # whether there is room again
 FETCH_BYTES_MAX = 2 * 1024 * 1024  # read from the store for one courier at a time
 LOG_ROWS_MAX = 500
 FINDINGS_MAX = 1_000  # notes of one verification; errors are all kept
@@ -252,6 +255,7 @@ assert (
 )
 assert SUMMARY_NS % TELEMETRY_BATCH_NS == TELEMETRY_BATCH_NS // 2, "jitter moves no boundary"
 assert COURIER_UNSENT_BYTES_MAX + BATCH_BYTES_MAX < IPC_SEND_BUFFER_BYTES_MAX
+assert RESERVE_BYTES >= 4 * WAL_BYTES_MAX, "a WAL and what it is moved into, twice"
 assert COURIER_BULK_WINDOW < COURIER_WINDOW
 assert HEARTBEAT_NS < TAIL_PATIENCE_NS < 3 * HEARTBEAT_NS
 assert CBOR_ITEMS_MAX >= 16 * POINTS_MAX

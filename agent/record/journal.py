@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agent.record.recovery import Opening, marker_of, open_store
+from agent.record.reserve import Reserve, free_bytes
 from agent.record.ring import Db, Entry, Ring, db_of
 from agent.record.sealer import EpochPlace
 from agent.record.store import Store, Survey, is_damage
 from agent.record.worker import Worker
-from config.limits import DISK_HUNG_NS, DISK_OPEN_WAIT_NS, DISK_RETRY_NS, S
+from config.limits import DISK_HUNG_NS, DISK_OPEN_WAIT_NS, DISK_RETRY_NS, RESERVE_LOOK_NS, S
 
 _SQLITE_FULL = 13
 
@@ -66,11 +67,15 @@ class Journal:
         mono_ns: Callable[[], int],
         hearer: Hearer,
         make_store: Callable[[Path], Store] = Store,
+        free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self.ring = Ring()
         self._mono_ns = mono_ns
         self._hearer = hearer
         self._told = ""
+        self._reserve = Reserve(directory / "reserve", free)
+        self._reserve_out = False  # events live on it, telemetry waits
+        self._reserve_ns = 0
         self._files = {
             db: _File(db, Worker(f"{db}.db", make_store(directory / f"{db}.db"), mono_ns))
             for db in Db
@@ -81,7 +86,8 @@ class Journal:
     async def open(self, wait_ns: int = DISK_OPEN_WAIT_NS) -> dict[Db, Opening]:
         """Open both files. One that does not answer in time counts as not readable."""
         tasks = {
-            db: asyncio.ensure_future(f.worker.ask(open_store)) for db, f in self._files.items()
+            db: asyncio.ensure_future(f.worker.ask(self._opener(db)))
+            for db, f in self._files.items()
         }
         await asyncio.wait(tasks.values(), timeout=wait_ns / S)
         out: dict[Db, Opening] = {}
@@ -100,6 +106,18 @@ class Journal:
             file.retry_ns = 0 if file.open else self._mono_ns() + DISK_RETRY_NS
             out[db] = opening
         return out
+
+    def _opener(self, db: Db) -> Callable[[Store], Opening]:
+        """Opens a file; the events' also on a disk that was full before we came."""
+
+        def job(store: Store) -> Opening:
+            opening = open_store(store)
+            if opening.error and db is Db.EVENTS and self._reserve.low():
+                self._reserve.release()
+                opening = open_store(store)
+            return opening
+
+        return job
 
     def begin(self, epochs: Sequence[EpochPlace]) -> None:
         """Have both files know these epochs, with their next transaction."""
@@ -134,11 +152,38 @@ class Journal:
             if not file.open and not file.busy and self._mono_ns() >= file.retry_ns:
                 self._open_again(file)
             self._pump(file)
+        events = self._files[Db.EVENTS]
+        if events.open and not events.busy and self._mono_ns() >= self._reserve_ns:
+            self._reserve_ns = self._mono_ns() + RESERVE_LOOK_NS
+            events.worker.submit(lambda _store: self._reserve.make(), self._reserve_made)
         self._tell()
+
+    def _reserve_made(self, made: bool | None, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+        self._reserve_out = not made
+        self._tell()
+        self._pump(self._files[Db.TELEMETRY])
+
+    def _use_reserve(self, file: _File) -> None:
+        """The events' disk is full: delete the file that held room for them, and go on."""
+        self._reserve_out = True
+        self._reserve_ns = self._mono_ns() + RESERVE_LOOK_NS
+
+        def released(_result: None, error: Exception | None) -> None:
+            file.busy = False
+            if error is not None:
+                raise error
+            file.retry_ns = 0
+            self._pump(file)
+
+        file.busy = file.worker.submit(lambda _store: self._reserve.release(), released)
 
     def _pump(self, file: _File) -> None:
         if file.busy or not file.open or self._mono_ns() < file.retry_ns:
             return
+        if self._reserve_out and file.db is Db.TELEMETRY:
+            return  # what is left is for events
         group = self.ring.commit_group(file.db)
         if not group:
             return
@@ -169,6 +214,8 @@ class Journal:
         file.retry_ns = self._mono_ns() + DISK_RETRY_NS
         full = getattr(error, "sqlite_errorcode", 0) == _SQLITE_FULL
         file.reopen = not full
+        if full and file.db is Db.EVENTS and not self._reserve_out:
+            self._use_reserve(file)
         self._tell()
         if is_damage(error):
             file.busy = True  # nothing more goes into this file
@@ -183,7 +230,7 @@ class Journal:
     def _open_again(self, file: _File) -> None:
         file.retry_ns = self._mono_ns() + DISK_RETRY_NS
         file.busy = file.worker.submit(
-            open_store, lambda opening, error: self._reopened(file, opening, error)
+            self._opener(file.db), lambda opening, error: self._reopened(file, opening, error)
         )
 
     def _reopened(self, file: _File, opening: Opening | None, error: Exception | None) -> None:
@@ -214,6 +261,8 @@ class Journal:
                 return file.error
             if file.worker.stuck_ns() > DISK_HUNG_NS:
                 return f"{file.db}.db: the disk does not answer; batches wait in memory"
+        if self._reserve_out:
+            return "the disk is full: a reserve keeps events, telemetry is not kept; make room"
         return ""
 
     # --- reading and other jobs ---------------------------------------------------------------

@@ -52,7 +52,7 @@ class Service:
         self.ended = asyncio.Event()
         self.why = ""
         self.journal = Journal(
-            settings.directory, settings.clock.mono_ns, self, settings.make_store
+            settings.directory, settings.clock.mono_ns, self, settings.make_store, settings.free
         )
         self._alarm_files = AlarmStateFiles(settings.directory)
         self._alarm_worker = Worker("alarm-state", self._alarm_files, settings.clock.mono_ns)

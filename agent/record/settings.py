@@ -9,6 +9,7 @@ from typing import Protocol
 
 from agent.core.types import Now
 from agent.record.plan_table import Site
+from agent.record.reserve import free_bytes
 from agent.record.store import Store
 from agent.uplink.cose import Signer, Trust
 
@@ -36,3 +37,4 @@ class Settings:
     clock: Clock
     chance: Callable[[int], bytes]
     make_store: Callable[[Path], Store] = Store
+    free: Callable[[Path], int] = free_bytes  # of the disk that holds a directory

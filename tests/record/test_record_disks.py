@@ -27,6 +27,7 @@ from world_record import (
 from agent.record.ring import Db
 from agent.record.store import Store, Survey
 from agent.uplink.events import decode_events
+from config.limits import RESERVE_LOOK_NS, S
 
 # --- disks ----------------------------------------------------------------------------------------
 
@@ -104,6 +105,7 @@ def test_a_full_disk_keeps_everything_in_memory_and_writes_it_in_order_later(wor
             Full.pages = 0
             loop.clock.move(2)
             await loop.until(lambda: field.durable == 39)
+            loop.clock.move(RESERVE_LOOK_NS / S)  # and the reserve is made anew
             await loop.until(lambda: not field.notices[-1]["fault"])
 
     run(test)

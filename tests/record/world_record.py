@@ -32,6 +32,7 @@ from agent.core.types import ClockState, Now
 from agent.ipc import Client, IpcError, Server, system_policy
 from agent.record.keys import load_platform, load_signer
 from agent.record.plan_table import site_of
+from agent.record.reserve import free_bytes
 from agent.record.ring import Ring
 from agent.record.service import Service
 from agent.record.settings import Settings
@@ -289,7 +290,11 @@ class InLoop:
     """The service in the test's loop, behind its real socket, with the test's clock and store."""
 
     def __init__(
-        self, world: World, make_store: Callable[[Path], Store] = Store, platform: bool = True
+        self,
+        world: World,
+        make_store: Callable[[Path], Store] = Store,
+        platform: bool = True,
+        free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self.world = world
         self.clock = FakeClock()
@@ -304,6 +309,7 @@ class InLoop:
             clock=self.clock,
             chance=os.urandom,
             make_store=make_store,
+            free=free,
         ))  # fmt: skip
         self.server = Server(world.socket, self.service.verbs(), system_policy())
 
