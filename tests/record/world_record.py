@@ -42,7 +42,17 @@ from agent.uplink.batch import Opened, hash_of, open_batch
 from agent.uplink.cose import Signer, Trust, TrustedKey
 from agent.uplink.heartbeat import Heartbeat, open_heartbeat
 from agent.uplink.history import History, Kind
-from config.plan import Courier, Device, Line, Plan, PointTable, Poll, Zone, encode_plan
+from config.plan import (
+    PLAN_VERSION,
+    Courier,
+    Device,
+    Line,
+    Plan,
+    PointTable,
+    Poll,
+    Zone,
+    encode_plan,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 DEVICE_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -74,7 +84,8 @@ def make_plan(polls: int = 2, width: int = 5, couriers: tuple[str, ...] = ("plat
         for p in range(polls)
     )  # fmt: skip
     return Plan(
-        version=1, digest=bytes(32), site_id=GATEWAY, site_name="Test", region="cn", points=points,
+        version=PLAN_VERSION, digest=bytes(32),
+        site_id=GATEWAY, site_name="Test", region="cn", points=points,
         lines=(Line("riser", "tcp"),), devices=tuple(Device(f"d{p}", 0, p) for p in range(polls)),
         polls=rows, rules=(), zones=(Zone("room", (0,)),), outputs=(), effects=(),
         couriers=tuple(Courier(name, "mqtt") for name in couriers),
