@@ -24,7 +24,7 @@ from typing import Any
 import cbor2
 
 from agent.ipc import Connection, Policy, Refused, Role, Server
-from config.plan import Courier, Plan, PointTable, encode_plan
+from config.plan import PLAN_VERSION, Courier, Plan, PointTable, encode_plan
 
 DEADLINE_S = 30.0
 GATEWAY = "test-0417"
@@ -180,7 +180,7 @@ def ack_message(lane: str, seq: int, epoch: bytes = b"12345678") -> bytes:
 def write_plan(path: Path, settings: dict[str, Any], gateway: str = GATEWAY) -> None:
     points = PointTable(b"", (), b"", (), (), b"", b"", b"", b"")
     plan = Plan(
-        1, bytes(32), gateway, "Test", "cn", points, (), (), (), (), (), (), (),
+        PLAN_VERSION, bytes(32), gateway, "Test", "cn", points, (), (), (), (), (), (), (),
         (Courier("platform", "mqtt", settings),),
     )  # fmt: skip
     path.write_bytes(encode_plan(plan))
