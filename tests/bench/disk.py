@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def small_disk(size_mb: int = 8) -> Iterator[Path]:
+def small_disk(size_mb: int = 64) -> Iterator[Path]:
     """A mounted file system of `size_mb`; needs the right to mount (root)."""
     with tempfile.TemporaryDirectory(prefix="eb-disk-", dir="/tmp") as place:
         subprocess.run(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bench.disk import fill, small_disk
 from bench.figures import Figures, percentile
-from bench.sites import latency_site
+from bench.sites import HEATS, latency_site
 from bench.world import Bench, bench, free_ports, wait
 
 TICK_MS = 100  # the poll interval of the latency site
@@ -14,6 +14,7 @@ TICK_MS = 100  # the poll interval of the latency site
 
 def measure(figures: Figures, repeats: int) -> None:
     """Contact and analogue on TCP under each fault, and a contact on the 9,600 baud line."""
+    assert repeats <= HEATS
     faults: list[tuple[str, Callable[[Bench], None]]] = [
         ("up", lambda _: None),
         ("broker_gone", lambda w: w.end("broker", kill=True)),
@@ -45,18 +46,19 @@ def start(world: Bench) -> None:
 
 
 def _series(figures: Figures, world: Bench, fault: str, repeats: int, *, line: bool) -> None:
+    heats = [f"inputs.heat_{n}" for n in range(repeats)]
     how = f"{repeats} changes at random phases, 100 ms poll, {fault.replace('_', ' ')}"
     _report(
         figures,
         f"contact_tcp_{fault}",
-        _changes(world, "inputs.knock", 1, 0, repeats),
+        _changes(world, ["inputs.knock"] * repeats, 1, 0),
         how,
         "<= 120",
     )
     _report(
         figures,
         f"analogue_tcp_{fault}",
-        _changes(world, "inputs.heat", 80.0, 20.0, repeats),
+        _changes(world, heats, 80.0, 20.0),
         how + ", two of three samples",
         "<= 220",
     )
@@ -64,7 +66,7 @@ def _series(figures: Figures, world: Bench, fault: str, repeats: int, *, line: b
         _report(
             figures,
             "contact_9600",
-            _changes(world, "line_inputs.knock", 1, 0, repeats),
+            _changes(world, ["line_inputs.knock"] * repeats, 1, 0),
             how + ", bytes paced at 9,600 baud; contact, siren and read-back share the line",
             "<= 120",
         )
@@ -81,13 +83,11 @@ def _report(
     figures.add(f"{name}_read_back_p99", percentile([r for _, r in waits], 99), "ms", how)
 
 
-def _changes(
-    world: Bench, point: str, high: float, low: float, repeats: int
-) -> list[tuple[float, float]]:
+def _changes(world: Bench, points: list[str], high: float, low: float) -> list[tuple[float, float]]:
     """(ms to the coil's write, ms to its read-back) for each change."""
-    device = "line_relays" if point.startswith("line") else "relays"
     waits: list[tuple[float, float]] = []
-    for _ in range(repeats):
+    for point in points:
+        device = "line_relays" if point.startswith("line") else "relays"
         world.forget_events()
         world.tell(set=point, value=high, spread_ms=[0, TICK_MS])
         set_ns = world.event("set", 10)["mono_ns"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+HEATS = 120  # one change each: a point that jumps again and again is a chattering sensor
+
 
 def load_site(path: Path, ports: list[int], registers: int, broker_port: int) -> None:
     """One TCP device a port, `registers` heat points each, read every second."""
@@ -37,6 +39,11 @@ def load_site(path: Path, ports: list[int], registers: int, broker_port: int) ->
 
 def latency_site(path: Path, port: int, riser: Path, broker_port: int) -> None:
     """A contact, a heat point and a siren on TCP at 100 ms, and the same on a 9,600 baud line."""
+    heats = "\n".join(
+        f"      heat_{n}: {{register: input {n}, type: int16, scale: 0.1, unit: °C, kind: heat, "
+        "class: A1}"
+        for n in range(HEATS)
+    )
     path.write_text(
         f"""
 site: {{id: bench-latency, name: Bench, region: eu}}
@@ -50,7 +57,7 @@ devices:
     poll: 100ms
     points:
       knock: {{register: discrete 0, kind: contact, state: fire, active: 1}}
-      heat: {{register: input 0, type: int16, scale: 0.1, unit: °C, kind: heat, class: A1}}
+{heats}
   relays: {{link: control, unit: 9, profile: relay-8}}
   line_inputs:
     link: riser
@@ -60,7 +67,7 @@ devices:
       knock: {{register: discrete 0, kind: contact, state: fire, active: 1}}
   line_relays: {{link: riser, unit: 9, profile: relay-8}}
 zones:
-  tcp: {{points: [inputs.knock, inputs.heat], alarm: any}}
+  tcp: {{points: [inputs.*], alarm: any}}
   line: {{points: [line_inputs.knock], alarm: any}}
 sirens:
   tcp_siren: {{device: relays, coil: 0}}
