@@ -78,6 +78,7 @@ class Runtime:
         self._recalled: bytes | None = None
         self._on: dict[str, str] = {}  # what the latch holds
         self.cycles = 0
+        self._broken: Exception | None = None  # what ended a cycle half-way
         self.first_cycle_ns = 0  # when the first cycle with readings ended
         self.latest_lateness_ns = 0
         self.lateness_ns_max = 0
@@ -146,7 +147,18 @@ class Runtime:
         return True
 
     def run_cycle(self) -> None:
-        """Decide on everything since the last cycle."""
+        """Decide on everything since the last cycle.
+
+        What goes wrong in here is our own defect and leaves half a decision: the process ends,
+        also when a socket's callback, which nobody waits for, was the caller (see `run_timer`).
+        """
+        try:
+            self._decide()
+        except Exception as e:
+            self._broken = e
+            raise
+
+    def _decide(self) -> None:
         now = self.clock.now()
         inputs = Inputs(
             blocks=tuple(self._blocks),
@@ -243,6 +255,8 @@ class Runtime:
             await asyncio.sleep(max(0, due_ns - now_ns) / 1e9)
             if self.latch_fault:
                 self._write_latch()  # what sounds now must sound again after a crash
+            if self._broken is not None:
+                raise self._broken
             self.run_cycle()
             now_ns = self.clock.now().mono_ns
             self.latest_lateness_ns = max(0, now_ns - due_ns)
