@@ -18,7 +18,7 @@ import cbor2
 
 from config.limits import PLAN_BYTES_MAX
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 
 PARAMS = (
     "range_min",  # below this the sensor cannot read: quality BAD

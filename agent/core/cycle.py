@@ -12,12 +12,13 @@ the samples, then read-backs and health, then zones and effects on what came of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from agent.core import (
     alarms,
+    commands,
     detect,
     effects,
     health,
@@ -28,9 +29,10 @@ from agent.core import (
     records,
     zones,
 )
-from agent.core.image import Image, new_image
-from agent.core.site import Site, compile_site
-from agent.core.types import Command, Inputs, Notice, Now, Order, Record, Verb
+from agent.core.image import new_image
+from agent.core.site import compile_site
+from agent.core.state import State
+from agent.core.types import Inputs, Notice, Now, Order, Record
 from config.limits import (
     BLOCKS_PER_CYCLE_MAX,
     COMMANDS_PER_CYCLE_MAX,
@@ -42,24 +44,6 @@ from config.plan import Plan
 from config.words import Lane, Mode
 
 _DECIDED = np.uint32(kernels.READY | kernels.INVALID | kernels.STALE)
-
-
-@dataclass(slots=True)
-class State:
-    """Everything the core remembers. Made by `new_state`, owned by whoever runs the cycle."""
-
-    site: Site
-    kernel: detect.Kernel
-    boot_id: bytes
-    image: Image
-    alarms: alarms.Alarms
-    zones: zones.Zones
-    effects: effects.Effects
-    book: panel.PanelBook
-    health: health.Health | None = None  # made by the first cycle, which knows when it is
-    notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
-    recalled: bool = False  # the alarm state from before the start is known
-    saved: bytes = b""  # the last snapshot that was handed out
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +101,7 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     if inputs.recalled is not None:
         out += _recall(state, inputs.recalled, now)
     for command in inputs.commands:
-        out += _command(state, command, now, orders)
+        out += commands.obey(state, command, now, orders)
     for event in inputs.panel_events:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
     _samples(state, inputs, now, out)
@@ -155,34 +139,6 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
     return recall.merge(found, holders, state.boot_id, now, again=again)
-
-
-def _command(state: State, command: Command, now: Now, orders: list[Order]) -> list[Record]:
-    body: dict[str, str | int] = {
-        "verb": command.verb.value,
-        "who": command.who,
-        "source": command.source,
-    }
-    out: list[Record] = []
-    if command.verb is Verb.ACKNOWLEDGE:
-        body["points"] = alarms.acknowledge(state.alarms)
-    elif command.verb is Verb.SILENCE:
-        if state.effects.active or state.alarms.vote.any():
-            alarms.silence(state.alarms)
-        _settle(state, now, out, orders)
-    else:
-        assert command.verb is Verb.RESET
-        stamp = (now.mono_ns, now.wall_ns)
-        cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
-        body["cleared"], body["refused"] = cleared, refused
-        _settle(state, now, out, orders)
-    return [Record(Lane.EVENT, "operator", "operator", now.mono_ns, dict(body)), *out]
-
-
-def _settle(state: State, now: Now, out: list[Record], orders: list[Order]) -> None:
-    more_orders, more = effects.settle(state.effects, state.site, now.mono_ns)
-    orders += more_orders
-    out += more
 
 
 def _samples(state: State, inputs: Inputs, now: Now, out: list[Record]) -> None:
@@ -227,7 +183,7 @@ def _health(
         stamp = (now.mono_ns, now.wall_ns)
         out += alarms.evaluate(state.alarms, state.site, state.image, stale, stamp)
     if not state.effects.settled and state.recalled and _all_decided(state):
-        _settle(state, now, out, orders)
+        commands.settle_outputs(state, now, out, orders)
         state.alarms.touched = True
 
 

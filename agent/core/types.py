@@ -28,20 +28,38 @@ class Now:
 
 
 class Verb(StrEnum):
-    """What an operator can order. Three verbs, never one."""
+    """What an operator can order. The first three are three verbs, never one."""
 
     ACKNOWLEDGE = "acknowledge"
     SILENCE = "silence"
     RESET = "reset"
+    DISABLE = "disable"  # a point, zone, output or courier, until an expiry
+    ENABLE = "enable"
+    TEST = "test"  # starts the walk test of a group; without a target it ends the one that runs
+    CLASSIFY = "classify"  # an alarm, afterwards: real, false or test, with a reason
+    EVACUATE = "evacuate"  # the guard confirms: the general alarm
+    MANUAL = "manual"  # the manual alarm of the gateway itself, called to the centre
+    DUTY = "duty"  # the answer to a duty check
+    SIREN_TEST = "siren-test"
+    LAMP_TEST = "lamp-test"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An operator's order. `who` and `source` go to the record."""
+    """An operator's order. `who` and `source` go to the record.
+
+    target: what it is about, "point/DEVICE.POINT", "zone/NAME", "output/NAME", "courier/NAME" or
+    "group/NAME"; "" where the verb is about everything. duration_ns: of a disablement or a test,
+    0 for the default. word: of a classification "real", "false" or "test". why: in their words.
+    """
 
     verb: Verb
     who: str
     source: str
+    target: str = ""
+    duration_ns: int = 0
+    word: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

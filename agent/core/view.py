@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from agent.core import kernels, panel
-from agent.core.cycle import State
 from agent.core.detect import readiness
+from agent.core.state import State
 from agent.core.types import Now
 from config.limits import STATUS_ACTIVE_MAX
 from config.words import FLAG_WORDS, Flag, Quality

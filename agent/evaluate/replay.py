@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.core.cycle import State, cycle, new_state
+from agent.core.cycle import cycle, new_state
+from agent.core.state import State
 from agent.core.types import ClockState, Command, Inputs, Now, Record, Verb
 from agent.evaluate.reference import Reference
 from agent.evaluate.series import Series

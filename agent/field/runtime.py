@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from agent.core.cycle import State, cycle
+from agent.core.cycle import cycle
+from agent.core.state import State
 from agent.core.types import Command, Inputs, Notice, Now, Order, Record
 from agent.field.counters import counters_record
 from agent.field.latch import Latch

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from agent.core import kernels
-from agent.core.cycle import Outcome, State, cycle, new_state
+from agent.core.cycle import Outcome, cycle, new_state
+from agent.core.state import State
 from agent.core.types import ClockState, Command, Inputs, Now, Record, Verb
 from config.limits import S
 from config.plan import (

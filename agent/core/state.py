@@ -1,0 +1,28 @@
+"""Everything the core remembers between two cycles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agent.core import alarms, detect, effects, health, panel, zones
+from agent.core.image import Image
+from agent.core.site import Site
+from agent.core.types import Notice
+
+
+@dataclass(slots=True)
+class State:
+    """Made by `cycle.new_state`, owned by whoever runs the cycle."""
+
+    site: Site
+    kernel: detect.Kernel
+    boot_id: bytes
+    image: Image
+    alarms: alarms.Alarms
+    zones: zones.Zones
+    effects: effects.Effects
+    book: panel.PanelBook
+    health: health.Health | None = None  # made by the first cycle, which knows when it is
+    notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
+    recalled: bool = False  # the alarm state from before the start is known
+    saved: bytes = b""  # the last snapshot that was handed out
