@@ -22,6 +22,7 @@ from config.model import (
 from config.problems import Path, Problem, Problems
 from config.profiles import names_in
 from config.registers import COIL, DISCRETE, short_form
+from config.signal_checks import check_inputs, check_outputs
 from config.words import Flag, LineKind, Mode
 
 _SERIAL_UNITS = range(1, 248)  # Modbus over serial line V1.02, 2.2: 0 is broadcast, 248+ reserved
@@ -40,7 +41,8 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     checks.links()
     checks.devices()
     checks.zones()
-    checks.sirens()
+    check_outputs(checks)
+    check_inputs(checks)
     checks.effects()
     checks.centres()
     if not len(problems):
@@ -212,7 +214,7 @@ class _Checks:
 
     def centres(self) -> None:
         """Addresses are of points, zones or sirens that there are."""
-        sirens = {s.name for s in self.site.sirens}
+        sirens = {s.name for s in self.site.outputs}
         for courier in self.site.couriers:
             if isinstance(courier, Gb26875Courier):
                 for name, _ in courier.addresses:
@@ -275,32 +277,17 @@ class _Checks:
                 self.add("zone.needed", (*path, "alarm"), "zone.needed", needed=str(zone.needed),
                          count=str(len(seen)))  # fmt: skip
 
-    def sirens(self) -> None:
-        first: dict[tuple[str, int], str] = {}
-        for siren in self.site.sirens:
-            path: Path = ("sirens", siren.name)
-            known = self.device_of
-            if not self.reference("device", siren.device, known, (*path, "device"), ("devices",)):
-                continue
-            device = known[siren.device]
-            if device.panel is not None:
-                self.add("siren.panel", (*path, "device"), "siren.panel", value=siren.device)
-            if device.coils is not None and siren.coil >= device.coils:
-                self.add("siren.coil", (*path, "coil"), coil=str(siren.coil),
-                         count=str(device.coils), profile=device.profile)  # fmt: skip
-            other = first.setdefault((siren.device, siren.coil), siren.name)
-            if other != siren.name:
-                self.add("siren.twice", (*path, "coil"), other=other,
-                         line=self.line(("sirens", other)))  # fmt: skip
-
     def effects(self) -> None:
         sirens = [s.name for s in self.site.sirens]
+        others = {s.name: bool(s.means) for s in self.site.signals}
         first: dict[tuple[str, str, Flag, str], int] = {}
         for i, effect in enumerate(self.site.effects):
             path: Path = ("effects", i)
             for j, name in enumerate(effect.sound):
                 here = (*path, "sound", j)
-                if not self.reference("siren", name, sirens, here, ("sirens",)):
+                if others.get(name):
+                    self.add("signal.driven", here, value=name)
+                elif name in others or not self.reference("siren", name, sirens, here, ("sirens",)):
                     continue
                 cause = (effect.cause, effect.ref, effect.state, name)
                 if cause in first:

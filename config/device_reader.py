@@ -81,6 +81,7 @@ class DeviceReader:
         return model.Device(
             name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
             coils=coils, points=tuple(points), heartbeat=heart,
+            output_timeout_ns=(profile.output_timeout_ns or 0) if profile else 0,
         )  # fmt: skip
 
     def _panel(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Device | None:

@@ -12,7 +12,16 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from config.plan import type_width
-from config.words import Flag, LineKind, Mode, PanelAction, PanelProtocol
+from config.words import (
+    Flag,
+    InputRole,
+    LineKind,
+    Meaning,
+    Mode,
+    OutputKind,
+    PanelAction,
+    PanelProtocol,
+)
 
 Where = tuple[str | int, ...]
 
@@ -161,6 +170,7 @@ class Device(_Frozen):
     coils: int | None  # how many the profile says that the device has
     points: tuple[Point, ...]
     heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
+    output_timeout_ns: int = 0  # its outputs let go after so long without a master; 0: never
     panel: PanelPort | None = None
 
 
@@ -175,12 +185,42 @@ class Zone(_Frozen):
 
 
 class Siren(_Frozen):
-    """A coil with its read-back."""
+    """A switched output with its read-back: a siren, or another of words.OutputKind."""
 
     name: str
-    device: str
-    coil: int
+    device: str = ""  # "": a GPIO line
+    coil: int = 0  # the offset of a GPIO line
     read_back_ns: int
+    kind: OutputKind = OutputKind.SIREN
+    section: str = "sirens"  # of the file
+    chip: str = ""
+    drive: str = ""
+    active_low: bool = False  # of a GPIO line: current flows while it is low
+    idle_energised: bool = False  # current flows while the output is off
+    means: tuple[Meaning, ...] = ()
+
+
+class Input(_Frozen):
+    """A button or a supervision contact. closed: the contact's position that is active."""
+
+    name: str
+    role: InputRole
+    closed: bool
+    debounce_ns: int
+    point: str = ""  # "": a GPIO line
+    chip: str = ""
+    line: int = 0
+    bias: str = ""
+
+
+class SelfTest(_Frozen):
+    """See plan.SelfTest."""
+
+    silent_ns: int = 0
+    weekday: int = -1
+    minute: int = 0
+    duration_ns: int = 0
+    offset_s: int = 0
 
 
 class Effect(_Frozen):
@@ -248,3 +288,11 @@ class Site(_Frozen):
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
     couriers: tuple[MqttCourier | Gb26875Courier, ...]
+    signals: tuple[Siren, ...] = ()  # lamps, buzzers, relays, fault outputs
+    inputs: tuple[Input, ...] = ()
+    self_test: SelfTest = SelfTest()
+
+    @property
+    def outputs(self) -> tuple[Siren, ...]:
+        """Everything that is switched, in the order of the plan."""
+        return (*self.sirens, *self.signals)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agent.core import alarms, effects
+from typing import Any
+
+from agent.core import alarms, effects, signals
 from agent.core.state import State
 from agent.core.types import Command, Now, Order, Record, Verb
 from config.words import Lane
@@ -10,7 +12,7 @@ from config.words import Lane
 
 def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[Record]:
     """Carry out one order: its record first, then what came of it."""
-    body: dict[str, str | int] = {
+    body: dict[str, Any] = {
         "verb": command.verb.value,
         "who": command.who,
         "source": command.source,
@@ -18,15 +20,21 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     out: list[Record] = []
     if command.verb is Verb.ACKNOWLEDGE:
         body["points"] = alarms.acknowledge(state.alarms)
+        signals.seen(state)
     elif command.verb is Verb.SILENCE:
         if state.effects.active or state.alarms.vote.any():
             alarms.silence(state.alarms)
+        signals.seen(state)
         settle_outputs(state, now, out, orders)
     elif command.verb is Verb.RESET:
         stamp = (now.mono_ns, now.wall_ns)
         cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
-        body["cleared"], body["refused"] = cleared, refused
+        more_cleared, more_refused, more = signals.reset(state, now)
+        body["cleared"], body["refused"] = cleared + more_cleared, refused + more_refused
+        out += more
         settle_outputs(state, now, out, orders)
+    elif command.verb in signals.VERBS:
+        out += signals.obey(state, command, now, orders, body)
     return [Record(Lane.EVENT, "operator", "operator", now.mono_ns, dict(body)), *out]
 
 

@@ -27,12 +27,13 @@ from agent.core import (
     panel,
     recall,
     records,
+    signals,
     zones,
 )
 from agent.core.image import new_image
 from agent.core.site import compile_site
 from agent.core.state import State
-from agent.core.types import Inputs, Notice, Now, Order, Record
+from agent.core.types import Inputs, Notice, Now, Order, Record, Verb
 from config.limits import (
     BLOCKS_PER_CYCLE_MAX,
     COMMANDS_PER_CYCLE_MAX,
@@ -82,6 +83,7 @@ def new_state(
         zones=zones.new_zones(site),
         effects=effects.Effects(held=held_outputs),
         book=panel.PanelBook(),
+        signals=signals.new_signals(site),
     )
 
 
@@ -105,13 +107,19 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     for event in inputs.panel_events:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
     _samples(state, inputs, now, out)
+    pressed, more = signals.step(state, inputs, now)
+    out += more
+    for command in pressed:
+        out += commands.obey(state, command, now, orders)
     _health(state, state.health, inputs, now, out, orders)
     if state.alarms.touched:
         _decide(state, state.health, now, out, orders, merged)
     if state.effects.unproven_ns:
         out += effects.overdue(state.effects, state.site, now.mono_ns)
+    hushed = any(c.verb is Verb.SILENCE for c in (*inputs.commands, *pressed))
+    final = signals.finish(state, orders, out, now, hushed)
     assert len(out) <= RECORDS_PER_CYCLE_MAX
-    return Outcome(state, tuple(orders), tuple(out), _snapshot(state))
+    return Outcome(state, tuple(final), tuple(out), _snapshot(state))
 
 
 def _start_record(state: State, now: Now) -> Record:
@@ -138,7 +146,10 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
-    return recall.merge(found, holders, state.boot_id, now, again=again)
+    out = recall.merge(found, holders, state.boot_id, now, again=again)
+    for name, wall_ns in found.manual:
+        out += signals.recall_manual(state, name, wall_ns, now)
+    return out
 
 
 def _samples(state: State, inputs: Inputs, now: Now, out: list[Record]) -> None:
@@ -161,7 +172,8 @@ def _health(
 ) -> None:
     """Read-backs, failures, lines, notices, and the timer pass when it is due."""
     for read in inputs.read_backs:
-        more_orders, more = effects.read_back(state.effects, state.site, read, now.mono_ns)
+        found = signals.read_back(state, read, now.mono_ns)
+        more_orders, more = found or effects.read_back(state.effects, state.site, read, now.mono_ns)
         orders += more_orders
         out += more
     for failure in inputs.failures:
@@ -230,7 +242,7 @@ def _decide(
     more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
-    if a.first is not None and not a.vote.any() and not panel.fires(state.book):
+    if a.first is not None and not signals.fire_stands(state):
         a.first = None
         a.unsaved = True
     devices = effects.device_flags(a, well, state.book, site)
@@ -250,7 +262,11 @@ def _snapshot(state: State) -> bytes | None:
     if not state.alarms.unsaved:
         return None
     state.alarms.unsaved = False
-    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site)
+    manual = state.signals.manual
+    data = memory.encode(
+        state.boot_id, state.alarms, state.zones, state.book, state.site,
+        [] if manual is None else [[manual.name[: memory.NAME_MAX], manual.wall_ns]],
+    )  # fmt: skip
     if data == state.saved:
         return None
     state.saved = data

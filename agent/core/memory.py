@@ -4,12 +4,14 @@
  "first": [source, name, mono_ns, wall_ns] / null,
  "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
  "zones": [name of a zone in fire, ...],
- "panel": [[device name, address, flags], ...]}
+ "panel": [[device name, address, flags], ...],
+ "manual": [[name, wall_ns]] while the manual alarm stands}
 Keys that are not known are ignored, so that a newer gateway's state is still worth something.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -54,9 +56,13 @@ class Memory:
     points: tuple[PointMemory, ...]
     zones: tuple[str, ...]
     panel: tuple[tuple[str, str, int], ...]
+    manual: tuple[tuple[str, int], ...] = ()  # the manual alarm: name and wall ns
 
 
-def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Site) -> bytes:
+def encode(
+    boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Site,
+    manual: Sequence[Sequence[str | int]] = (),
+) -> bytes:  # fmt: skip
     """The snapshot of what must survive."""
     standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
     in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
@@ -86,6 +92,8 @@ def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Sit
             for (device, address), flags in book.standing.items()
         ],
     }
+    if manual:
+        top["manual"] = list(manual)
     return _fitting(top)
 
 
@@ -123,6 +131,7 @@ def decode(data: bytes) -> Memory:
         points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
         zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
         panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
+        manual=tuple(_manual(row) for row in _rows(top.get("manual", []), 1, "manual")),
     )
 
 
@@ -180,6 +189,11 @@ def _point(value: Any) -> PointMemory:
         _typed(acked, bool, "points"),
         _number(wall_ns, 2**63, "points"),
     )
+
+
+def _manual(value: Any) -> tuple[str, int]:
+    name, wall_ns = _row(value, 2, "manual")
+    return _text(name, "manual"), _number(wall_ns, 2**63, "manual")
 
 
 def _panel(value: Any) -> tuple[str, str, int]:

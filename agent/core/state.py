@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.core import alarms, detect, effects, health, panel, zones
+from agent.core import alarms, detect, effects, health, panel, signals, zones
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Notice
@@ -22,6 +22,7 @@ class State:
     zones: zones.Zones
     effects: effects.Effects
     book: panel.PanelBook
+    signals: signals.Signals
     health: health.Health | None = None  # made by the first cycle, which knows when it is
     notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
     recalled: bool = False  # the alarm state from before the start is known

@@ -95,7 +95,7 @@ class BusMaster:
             [
                 (index, plan.devices[out.device].unit, out)
                 for index, out in enumerate(plan.outputs)
-                if plan.devices[out.device].line == line
+                if out.on_bus and plan.devices[out.device].line == line
             ]
         )
         # RTU has no transaction id: after silence the unit gets time to say its late reply.
@@ -294,6 +294,11 @@ class BusMaster:
         sink.
         """
         self._coils.order(output, on)
+        self._step()
+
+    def rewrite(self, output: int) -> None:
+        """Write the standing order of `output` once more, for a self-test."""
+        self._coils.rewrite(output)
         self._step()
 
     def _step(self) -> None:
