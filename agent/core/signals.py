@@ -162,14 +162,13 @@ def _manual_alarm(state: State, command: Command, now: Now) -> list[Record]:
     """A fire of its own, called before all else; pressed again, it is called again."""
     s, a = state.signals, state.alarms
     name = command.who if command.source == "input" else "manual alarm"
-    before = 0 if s.manual is None else _FIRE_MANUAL
     s.manual = Manual(name, command.who, now.mono_ns, now.wall_ns)
     a.count += 1
     a.silenced = False
     a.touched = a.unsaved = True
     if a.first is None:
         a.first = FirstAlarm("manual", name, now.mono_ns, now.wall_ns)
-    body = {"name": name, "who": command.who, "from": before, "to": _FIRE_MANUAL,
+    body = {"name": name, "who": command.who, "from": 0, "to": _FIRE_MANUAL,
             "number": a.count}  # fmt: skip
     return [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
