@@ -66,6 +66,17 @@ STALE_INTERVALS = 3  # a point is stale after this many missed polls ...
 STALE_NS_MIN = 2 * S  # ... but never sooner than this
 STALE_NS_MAX = 90 * S  # loss of a panel link is a fault within 100 s (GB 4717, EN 54-2)
 
+# --- commands of a platform --------------------------------------------------------------------
+COMMAND_BYTES_MAX = 65_536
+COMMAND_LIFE_NS_MAX = 600 * S  # from issued to expires
+COMMAND_EARLY_NS_MAX = 120 * S  # a platform's clock may be ahead of ours by so much
+COMMANDS_PENDING_MAX = 8  # in a courier, until the record took them
+DUTY_MINUTES_MAX = 120
+PROPOSAL_BYTES_MAX = 49_152
+PROPOSALS_MAX = 8  # that are kept for somebody on the site; the oldest goes
+RESEND_MAX = 10_000  # batches of one order
+RESENDS_WAITING_MAX = 4  # orders of a courier
+
 # --- panels on ports of their own ------------------------------------------------------------
 PANEL_RECORD_BYTES_MAX = 1_024  # one printed event, one frame
 PANEL_GAP_NS = 2 * S  # half a line is taken as a whole after this much silence
