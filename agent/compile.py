@@ -32,6 +32,7 @@ from config.plan import (
     Output,
     Panel,
     PanelRule,
+    Person,
     Plan,
     PointTable,
     Poll,
@@ -186,6 +187,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         effects=_effects(site, refs, devices),
         couriers=tuple(_courier(c) for c in site.couriers),
         panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+        people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
     )
 
 

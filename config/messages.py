@@ -23,6 +23,7 @@ NOUNS: dict[str, Pair] = {
     "a pair": ("a list of two quantities", "两个带单位数值的列表"),
     "a parity": ("a parity", "校验方式"),
     "a path": ("a path", "路径"),
+    "a PIN's hash": ("the hash of a PIN", "PIN 的散列值"),
     "a point": ("the name of a point", "点位名"),
     "a profile": ("the name of a profile", "设备模板名"),
     "a quantity": ("a number with its unit", "带单位的数值"),
@@ -224,6 +225,7 @@ TEXTS: dict[str, Pair] = {
     ),
     "offset.form": ("'{value}' is not an offset from UTC", "“{value}”不是有效的时区偏移"),
     "address.twice": ("'{other}' has this address already", "“{other}”已使用该地址"),
+    "pin.form": ("expected the hash of a PIN", "此处应为 PIN 的散列值"),
     "url.form": ("'{value}' is not the url of a broker", "“{value}”不是消息服务器网址"),
     "url.secret": ("a url carries no password", "网址中不得包含密码"),
     "url.insecure": ("mqtt:// sends everything in plain text", "mqtt:// 以明文传输"),
@@ -461,6 +463,10 @@ HINTS: dict[str, Pair] = {
         "请缩短 reply_timeout 或减少 resends",
     ),
     "offset.form": ("write '+08:00' in quotes", "请写“+08:00”并加引号"),
+    "pin.form": (
+        "run 'embergate pin' and copy the line that it prints; never write a PIN here",
+        "请运行“embergate pin”并复制其输出；切勿在此写 PIN 本身",
+    ),
     "url.form": ("write mqtts://broker.example:8883", "请写 mqtts://broker.example:8883 的形式"),
     "url.secret": ("use username and password_file", "请使用 username 和 password_file"),
     "url.insecure": (

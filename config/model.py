@@ -236,6 +236,14 @@ class Gb26875Courier(_Frozen):
     addresses: tuple[tuple[str, int], ...]
 
 
+class Person(_Frozen):
+    """Somebody with a PIN; `pin` is its hash."""
+
+    name: str
+    level: str
+    pin: str
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -248,3 +256,4 @@ class Site(_Frozen):
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
     couriers: tuple[MqttCourier | Gb26875Courier, ...]
+    people: tuple[Person, ...] = ()

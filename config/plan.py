@@ -267,6 +267,15 @@ class Courier:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a PIN."""
+
+    name: str
+    level: str  # words.LEVELS
+    pin: str  # as `embergate pin` wrote it, see config.pin: never the PIN itself
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole site, compiled. `digest` is SHA-256 of the source files and the id ledger."""
 
@@ -285,6 +294,7 @@ class Plan:
     effects: tuple[Effect, ...]
     couriers: tuple[Courier, ...]
     panels: tuple[Panel, ...] = ()
+    people: tuple[Person, ...] = ()
 
 
 _ROWS: dict[str, type[Any]] = {
@@ -297,6 +307,7 @@ _ROWS: dict[str, type[Any]] = {
     "effects": Effect,
     "couriers": Courier,
     "panels": Panel,
+    "people": Person,
 }
 
 

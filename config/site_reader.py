@@ -21,6 +21,7 @@ from config.limits import (
     LINES_MAX,
     MS,
     OUTPUTS_MAX,
+    PEOPLE_MAX,
     POINTS_MAX,
     READ_BACK_NS_DEFAULT,
     READ_BACK_NS_MAX,
@@ -32,13 +33,17 @@ from config.limits import (
     ZONE_WINDOW_NS_MIN,
 )
 from config.loader import Document
+from config.people_reader import read_person
 from config.problems import Path, Problems
 from config.profiles import Profile
 from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
 from config.words import FLAG_WORDS, LineKind
 
-_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers", "evaluate"))
+_SITE = Keys(
+    ("site", "links", "devices"),
+    ("zones", "sirens", "effects", "couriers", "evaluate", "people"),
+)
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
 _LINK_KINDS = {
@@ -111,6 +116,7 @@ def read_site(
     couriers: tuple[model.MqttCourier | model.Gb26875Courier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
     )
+    people = reader.named(found, "people", PEOPLE_MAX, lambda *a: read_person(reader, *a))
     evaluation: Evaluation | None = Evaluation()
     if "evaluate" in found:
         own = [f"{d.name}.{p.name}" for d in devices for p in d.points]
@@ -119,7 +125,7 @@ def read_site(
         return None
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
-        sirens=sirens, effects=effects, couriers=couriers,
+        sirens=sirens, effects=effects, couriers=couriers, people=people,
     )  # fmt: skip
     devices_read = reader.device_reader
     return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
