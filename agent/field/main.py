@@ -104,7 +104,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "cycles": runtime.cycles,
             "first_cycle_mono_ns": runtime.first_cycle_ns,
             "lateness_ms_max": round(runtime.lateness_ns_max / 1e6, 1),
-            "lateness_ms": _percentiles_ms(runtime.lateness_ns),
+            "lateness_ms": [round(ns / 1e6, 2) for ns in runtime.lateness_ns],
             "record_connected": link.connected,
             "events_said": link.events.said,
             "events_waiting": len(link.events),
