@@ -8,12 +8,13 @@ import os
 import time
 from collections.abc import AsyncIterator
 
-from agent.ipc import Client
-from agent.viewer import Viewer
 from bench.figures import Figures, percentile
 from bench.proc import cpu_us
 from bench.sites import load_site
 from bench.world import Bench, bench, free_ports, wait
+
+from agent.ipc import Client
+from agent.viewer import Viewer
 from config.limits import POINTS_PAGE_MAX
 
 VIEWERS = 10
