@@ -8,9 +8,8 @@ import csv
 import json
 import logging
 import signal
-import sqlite3
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +24,10 @@ from agent.receiver.ingest import Note
 from agent.receiver.readings import Figures, Reading, export_readings, export_summaries
 from agent.receiver.report import report
 from agent.receiver.service import Receiver
-from agent.receiver.store import Store, StoreProblem
+from agent.receiver.store import StoreFailed, StoreProblem, open_store
 from agent.receiver.trust import TrustProblem, read_signer
 from agent.uplink.errors import UplinkError
+from config.words import Lane
 
 _LOOPBACK = ("mqtt://127.0.0.1", "mqtt://[::1]", "mqtt://localhost")
 
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 
 def receive(
-    db: Annotated[Path, typer.Option(help="SQLite file of what is received")],
+    db: Annotated[str, typer.Option(help="SQLite file of what is received, or postgresql://...")],
     broker: Annotated[str, typer.Option(help="mqtts://HOST:PORT")] = "",
     trust: Annotated[Path | None, typer.Option(help="trust list of the gateways' keys")] = None,
     keys: Annotated[Path | None, typer.Option(help="directory of platform.key")] = None,
@@ -48,6 +48,10 @@ def receive(
     username: Annotated[str | None, typer.Option()] = None,
     password_file: Annotated[Path | None, typer.Option()] = None,
     insecure: Annotated[bool, typer.Option(help="allow mqtt:// beyond this machine")] = False,
+    group: Annotated[
+        str, typer.Option(help="share the work with other receivers of this name and database")
+    ] = "",
+    quiet: Annotated[bool, typer.Option(help="tell of fires and findings only")] = False,
     show: Annotated[
         bool, typer.Option("--report", "--once", help="print what is known and end")
     ] = False,
@@ -63,7 +67,7 @@ def receive(
     """Receive signed batches, verify them, keep them, and sign the acknowledgements."""
     try:
         if show or export or summaries:
-            store = Store(db, read_only=True)
+            store = open_store(db, read_only=True)
             with contextlib.closing(store):
                 if show:
                     _print_report(report(store), as_json)
@@ -80,18 +84,23 @@ def receive(
         }  # fmt: skip
         address(settings)  # what cannot work at all is said at once
         signer = read_signer(keys)
-        with contextlib.closing(Store(db)) as store:
-            asyncio.run(_run(settings, trust, signer, store, as_json))
-    except (SettingsProblem, TrustProblem, StoreProblem, UplinkError, sqlite3.Error) as e:
+        if any(c in group for c in "/+#"):
+            raise SettingsProblem(
+                f"expected a name without /, + and # for --group, found {group!r}"
+            )
+        tell = _tell_json if as_json else _tell_text
+        with contextlib.closing(open_store(db)) as store:
+            receiver = Receiver(
+                settings, trust, signer, store, _only_news(tell) if quiet else tell, group
+            )
+            asyncio.run(_run(receiver))
+    except (SettingsProblem, TrustProblem, StoreProblem, StoreFailed, UplinkError) as e:
         typer.echo(f"embergate receive: {e}", err=True)
         raise typer.Exit(1) from e
 
 
-async def _run(
-    settings: dict[str, Any], trust: Path, signer: Any, store: Store, as_json: bool
-) -> None:
+async def _run(receiver: Receiver) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
-    receiver = Receiver(settings, trust, signer, store, _tell_json if as_json else _tell_text)
     work = asyncio.ensure_future(receiver.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -101,6 +110,14 @@ async def _run(
 
 
 # --- words ------------------------------------------------------------------------------------
+
+
+def _only_news(tell: Callable[[Note], None]) -> Callable[[Note], None]:
+    def told(note: Note) -> None:
+        if note.what not in ("batch", "duplicate") or note.lane == Lane.FIRE:
+            tell(note)
+
+    return told
 
 
 def _tell_json(note: Note) -> None:
