@@ -230,6 +230,7 @@ RECEIVER_ACKS_SENT_MAX = 16  # acknowledgements without their PUBACK
 RECEIVER_EVIDENCE_MAX = 256  # of a gateway: signed batches that contradict what is held
 RECEIVER_FINDINGS_MAX = 10_000  # of a gateway
 RECEIVER_GATEWAYS_CACHED = 20_000  # histories in memory; of others they are read again
+RECEIVER_EXPORT_ROWS = 50_000  # of a Parquet file in memory at once
 RECEIVER_TABLES_CACHED = 64  # point tables, ready for decoding
 RECEIVER_CONNECT_NS = 10 * S  # to PostgreSQL
 RECEIVER_LOCK_NS = 30 * S  # another receiver has the gateway's row so long: the group comes again

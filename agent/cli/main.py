@@ -19,6 +19,7 @@ _COMMANDS = (
     "run",
     "control",
     "receive",
+    "received",
     "verify",
     "demo",
     "addresses",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, astuple, fields
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +20,6 @@ from rich.table import Table
 
 from agent.courier.broker import SettingsProblem, address
 from agent.receiver.ingest import Note
-from agent.receiver.readings import Figures, Reading, export_readings, export_summaries
 from agent.receiver.report import report
 from agent.receiver.service import Receiver
 from agent.receiver.store import StoreFailed, StoreProblem, open_store
@@ -55,26 +53,14 @@ def receive(
     show: Annotated[
         bool, typer.Option("--report", "--once", help="print what is known and end")
     ] = False,
-    export: Annotated[
-        bool, typer.Option("--export", help="print all readings as CSV (JSON lines with --json)")
-    ] = False,
-    summaries: Annotated[
-        bool, typer.Option("--export-summaries", help="print a minute's figures of all points")
-    ] = False,
-    gateway: Annotated[str | None, typer.Option(help="export of this gateway only")] = None,
+    gateway: Annotated[str | None, typer.Option(help="report of this gateway only")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
 ) -> None:
     """Receive signed batches, verify them, keep them, and sign the acknowledgements."""
     try:
-        if show or export or summaries:
-            store = open_store(db, read_only=True)
-            with contextlib.closing(store):
-                if show:
-                    _print_report(report(store), as_json)
-                elif export:
-                    _print_rows(Reading, export_readings(store, gateway), as_json)
-                else:
-                    _print_rows(Figures, export_summaries(store, gateway), as_json)
+        if show:
+            with contextlib.closing(open_store(db, read_only=True)) as store:
+                _print_report(report(store, gateway), as_json)
             return
         if not broker or trust is None or keys is None:
             raise SettingsProblem("--broker, --trust and --keys are needed, or --report")
@@ -159,21 +145,10 @@ def _print_report(known: dict[str, Any], as_json: bool) -> None:
         for f in known[kind]:
             line = f"{kind[:-1]}: {f['gateway']} {f['lane']} {f['epoch']} {f['code']}: {f['text']}"
             console.print(line, markup=False, highlight=False)
+    for name, codes in known["clones"].items():
+        console.print(f"{name}: cloned key or card? {', '.join(codes)}", markup=False)
     if not known["findings"]:
         console.print("nothing is missing, forked or forged")
-
-
-def _print_rows(
-    kind: type[Reading | Figures], rows: Iterable[Reading | Figures], as_json: bool
-) -> None:
-    writer = csv.writer(sys.stdout)
-    if not as_json:
-        writer.writerow([column.name for column in fields(kind)])
-    for row in rows:
-        if as_json:
-            print(json.dumps(asdict(row), ensure_ascii=False))
-        else:
-            writer.writerow(astuple(row))
 
 
 def _clock() -> str:

@@ -16,7 +16,7 @@ from agent.uplink.errors import UplinkError
 from agent.uplink.minutes import decode_minutes
 from agent.uplink.table import Table, TablePart, join_table
 from config.limits import RECEIVER_GATEWAYS_CACHED, RECEIVER_TABLES_CACHED
-from config.words import Lane, Quality
+from config.words import Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,29 +160,3 @@ def kept_batch(message: bytes) -> Batch:
     """The payload of a batch from the store: its signature was verified when it came."""
     parts = cbor.decode(message[1:], items_max=8)
     return decode_payload(parts[2])
-
-
-def _messages(store: Store, lane: str, gateway: str | None) -> Iterator[tuple[str, bytes]]:
-    where, values = ("and gateway = ?", (gateway,)) if gateway else ("", ())
-    rows = store.stream(
-        f"select gateway, bytes from batches where lane = ? {where} "  # noqa: S608 -- our words
-        "order by received_ns, epoch, seq",
-        lane,
-        *values,
-    )
-    for row in rows:
-        yield row["gateway"], bytes(row["bytes"])
-
-
-def export_readings(store: Store, gateway: str | None = None) -> Iterator[Reading]:
-    """Every reading that is held, in the order of the chains. Raises UplinkError."""
-    tables = Tables(store)
-    for name, message in _messages(store, Lane.TELEMETRY, gateway):
-        yield from tables.decode(name, kept_batch(message))
-
-
-def export_summaries(store: Store, gateway: str | None = None) -> Iterator[Figures]:
-    """Every summary that is held, in the order of the chains. Raises UplinkError."""
-    tables = Tables(store)
-    for name, message in _messages(store, Lane.SUMMARY, gateway):
-        yield from tables.minutes(name, kept_batch(message))

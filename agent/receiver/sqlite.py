@@ -142,6 +142,10 @@ class Sqlite:
         for gateway, version in known.items():
             yield from self.execute(sql, (gateway, version))
 
+    def forget(self, _table: str, _before_ns: int) -> list[str]:
+        """A file has no partitions. Raises StoreProblem."""
+        raise StoreProblem("only PostgreSQL forgets by age; start another file instead")
+
     def room(self, _now_ns: int, _gateways: Sequence[str]) -> None:
         """A file has one table for all times."""
 

@@ -85,6 +85,9 @@ class Engine(Protocol):
     def room(self, now_ns: int, gateways: Sequence[str]) -> None:
         """Before a transaction: what batches of now and of these gateways need to have."""
 
+    def forget(self, table: str, before_ns: int) -> list[str]:
+        """Drop what was received before a time; the names of what was dropped."""
+
     def close(self) -> None:
         """Give it up."""
 

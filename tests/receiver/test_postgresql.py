@@ -17,9 +17,9 @@ from gateways import Gateway, platform_key
 
 from agent.courier.broker import address
 from agent.courier.mqtt import Dial, Listener, connect
+from agent.receiver.export import Selection, export_rows
 from agent.receiver.ingest import ChainId, Ingest, Message, Note
 from agent.receiver.postgresql import PostgreSql
-from agent.receiver.readings import export_readings
 from agent.receiver.report import report
 from agent.receiver.store import Store, StoreFailed, StoreProblem, open_store
 from agent.receiver.trust import read_signer, read_trust
@@ -130,7 +130,7 @@ def test_every_batch_is_kept_once_while_receivers_work_at_the_same_time(
     for gateway in p.gateways:
         chains = p.stores[1].history(gateway.name)
         assert chains.acknowledge(b"\1" * 8, "telemetry") is not None
-    assert len(list(export_readings(p.stores[0], "gw-1"))) == 2 * 12 * 6
+    assert len(list(export_rows(p.stores[0], "readings", Selection("gw-1")))) == 2 * 12 * 6
     p.close()
 
 
