@@ -204,7 +204,7 @@ STORE_CHECK_BYTES_MAX = 128 * 1024 * 1024  # a larger file is not read through a
 DAMAGED_FILES_KEPT = 4
 EVICT_PART = 64  # a 64th of the store goes at once, and is declared at once
 PLACES_WRITE_NS = 60 * S  # a place lost in a crash costs a resend, not a record
-COURIER_BULK_WINDOW = 12  # of the window, for telemetry and summaries: events always get through
+COURIER_BULK_WINDOW = 12  # of COURIER_WINDOW, for telemetry and summaries: events get through
 REFUSAL_EVENT_NS = 10 * S  # refused acknowledgements become one event in this time
 WALL_JUMP_NS = 100 * MS  # a telemetry batch ends when the wall clock jumps this far
 RECORD_TICK_NS = 250 * MS
@@ -218,6 +218,8 @@ KEY_FILE_BYTES_MAX = 8_192
 
 # --- couriers -------------------------------------------------------------------------------
 COURIER_WINDOW = 16  # below mosquitto's default receive maximum of 20
+COURIER_WINDOW_MAX = 256  # under way to a platform that acknowledges: one more for each that it did
+COURIER_FLIGHT_BYTES_MAX = 4 * 1024 * 1024  # under way at once; below it one more may begin
 COURIER_FIRE_WINDOW = 3  # fire has slots of its own
 COURIER_ACK_WAIT_NS = 10 * S
 COURIER_FIRE_ACK_WAIT_NS = 3 * S  # a fire is sent again sooner, and ...
@@ -228,7 +230,7 @@ MQTT_KEEPALIVE_S = 20
 COURIER_RESEND_NS_MAX = 60 * S  # a resend that is not acknowledged waits longer each time
 COURIER_PROGRESS_NS = 45 * S  # no acknowledgement for so long, with something to say: a fault
 COURIER_TICK_NS = 1 * S
-COURIER_ACKS_PENDING_MAX = 64  # more are dropped: a resend brings the acknowledgement again
+COURIER_ACKS_PENDING_MAX = 512  # more are dropped: a resend brings the acknowledgement again
 COURIER_STATE_TEXT_MAX = 300
 MQTT_CONNECT_WAIT_NS = 10 * S  # name, TCP, TLS and CONNACK together
 MQTT_CONNACK_WAIT_NS = 3 * S  # silence after CONNECT: perhaps a broker of 3.1.1 only
@@ -273,11 +275,20 @@ DC09_RECEIVERS_MAX = 2
 DC09_KEY_FILE_BYTES_MAX = 256
 
 # --- the receiver ---------------------------------------------------------------------------
-RECEIVER_GROUP_MAX = 64  # batches in one transaction
+RECEIVER_GROUP_MAX = 256  # batches in one transaction
+RECEIVER_GROUP_NS = 4 * MS  # a group that is not full waits so long for more; with a fire never
+RECEIVER_RECEIVE_MAX = 1_024  # messages that a broker may send ahead of our PUBACK
 RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, not acknowledged
 RECEIVER_ACKS_SENT_MAX = 16  # acknowledgements without their PUBACK
-RECEIVER_EVIDENCE_MAX = 1_024  # signed batches kept although they contradict what is held
-RECEIVER_FINDINGS_MAX = 100_000
+RECEIVER_EVIDENCE_MAX = 256  # of a gateway: signed batches that contradict what is held
+RECEIVER_FINDINGS_MAX = 10_000  # of a gateway
+RECEIVER_GATEWAYS_CACHED = 20_000  # histories in memory; of others they are read again
+RECEIVER_EXPORT_ROWS = 50_000  # of a Parquet file in memory at once
+RECEIVER_TABLES_CACHED = 64  # point tables, ready for decoding
+RECEIVER_CONNECT_NS = 10 * S  # to PostgreSQL
+RECEIVER_LOCK_NS = 30 * S  # another receiver has the gateway's row so long: the group comes again
+RECEIVER_PARTITION_BULK_NS = 24 * 3_600 * S  # of telemetry and summaries
+RECEIVER_PARTITION_NS = 30 * 24 * 3_600 * S  # of everything else
 TAIL_PATIENCE_NS = 110 * S  # a lane that stands still while two heartbeats say that there is more
 TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -310,7 +321,8 @@ assert (
 assert SUMMARY_NS % TELEMETRY_BATCH_NS == TELEMETRY_BATCH_NS // 2, "jitter moves no boundary"
 assert COURIER_UNSENT_BYTES_MAX + BATCH_BYTES_MAX < IPC_SEND_BUFFER_BYTES_MAX
 assert RESERVE_BYTES >= 4 * WAL_BYTES_MAX, "a WAL and what it is moved into, twice"
-assert COURIER_BULK_WINDOW < COURIER_WINDOW
+assert COURIER_ACKS_PENDING_MAX > COURIER_WINDOW_MAX, "a platform may answer each batch"
+assert COURIER_BULK_WINDOW < COURIER_WINDOW <= COURIER_WINDOW_MAX
 assert HEARTBEAT_NS < TAIL_PATIENCE_NS < 3 * HEARTBEAT_NS
 assert CBOR_ITEMS_MAX >= 16 * POINTS_MAX
 assert STALE_NS_MAX < 100 * S

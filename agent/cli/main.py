@@ -23,6 +23,7 @@ _COMMANDS = (
     "log",
     "top",
     "receive",
+    "received",
     "verify",
     "demo",
     "addresses",
