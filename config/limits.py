@@ -44,6 +44,7 @@ PROBE_PAUSE_FACTOR = 3  # probes of dead units take at most one part in (1 + thi
 DAMAGED_RETRY_NS = 20 * MS  # a reply with a wrong checksum is asked for again after this
 MALFORMED_RUN_MAX = 4  # replies spoiled beyond recognition, in a row, that are not yet silence
 DAMAGED_WAIT_NS = 20 * MS  # after such a reply, nothing better is waited for longer than this
+REST_GAP_NS = 100 * MS  # the rest of a reply that is late: with no byte for so long it has stopped
 JAMS_RUN_MAX = 3  # waits for silence in vain, one after the other: the line is jammed ...
 JAM_CLEAR_NS = 10 * S  # ... until there were none for this long
 CONFIRM_NS_MAX = (

@@ -12,7 +12,7 @@ from config.plan import Line
 from config.words import LineKind
 from drivers.link.stream import LinkError
 from drivers.modbus.line_file import Chunk
-from drivers.modbus.single import open_link
+from drivers.link.opening import open_link
 
 
 async def overhear(

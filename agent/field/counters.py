@@ -28,6 +28,7 @@ COLUMNS = (
     "round_trip_ns_p95",
     "round_trip_ns_p99",
     "round_trip_ns_max",
+    "incomplete",
 )
 """Of each row of `units`."""
 

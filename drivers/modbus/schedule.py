@@ -21,7 +21,7 @@ from config.limits import (
     UNIT_BACKOFF_NS_MAX,
     UNIT_BACKOFF_NS_MIN,
 )
-from drivers.modbus.frame import Query
+from drivers.modbus.frame import Discards, Query
 from drivers.modbus.round_trips import RoundTrips
 
 FOREVER_NS = 1 << 62
@@ -37,6 +37,7 @@ class Unit:
     requests: int = 0
     replies: int = 0
     timeouts: int = 0  # silence
+    incomplete: int = 0  # of the malformed: a reply that began and did not end in time
     malformed: int = 0  # only bytes that were no reply to the request
     malformed_run: int = 0  # ... since the last reply
     exceptions: int = 0
@@ -62,6 +63,13 @@ class Unit:
         self.round_trip_ns = round_trip_ns
         self.round_trip_ns_max = max(self.round_trip_ns_max, round_trip_ns)
         self.round_trips.add(round_trip_ns)
+
+    def discarded(self, discards: Discards) -> None:
+        """What came beside the reply was thrown away."""
+        self.crc_errors += discards.crc_errors
+        self.stale_discarded += discards.stale
+        self.foreign_discarded += discards.foreign
+        self.garbage_bytes += discards.garbage_bytes
 
     def told(self) -> dict[str, int]:
         """For status and record: all counters, and percentiles of the round trip."""
@@ -245,12 +253,14 @@ class Schedule:
         """The link went away during the request."""
         self._again(slot, now_ns, now_ns)
 
-    def forgive(self) -> None:
-        """The line is back: what its units did before says nothing."""
+    def forgive(self, but: Unit | None = None) -> None:
+        """The line is back: what its units did before says nothing, except of one."""
         for slot in self._slots:
-            slot.unit.answered()
-            slot.failures = 0
-        self._probe_after_ns = 0
+            if slot.unit is not but:
+                slot.unit.answered()
+                slot.failures = 0
+        if but is None:
+            self._probe_after_ns = 0
 
     def _next_on_grid(self, slot: Slot, now_ns: int) -> int:
         return now_ns + slot.interval_ns - (now_ns - slot.phase_ns) % slot.interval_ns
