@@ -10,9 +10,9 @@ from agent.commission.lines import ToolError
 from config.limits import S
 from config.plan import Line
 from config.words import LineKind
+from drivers.link.opening import open_link
 from drivers.link.stream import LinkError
 from drivers.modbus.line_file import Chunk
-from drivers.link.opening import open_link
 
 
 async def overhear(

@@ -34,7 +34,7 @@ from drivers.modbus.frame import (
 )
 from drivers.modbus.jam import Jam, Tail
 from drivers.modbus.polling import Heartbeat, PollWork, Told
-from drivers.modbus.schedule import Schedule, Slot, Unit
+from drivers.modbus.schedule import FOREVER_NS, Schedule, Slot, Unit
 from drivers.modbus.slots import line_slots
 from drivers.modbus.timing import LineTiming
 from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock
@@ -147,6 +147,7 @@ class BusMaster:
                         self._went_down(text)
                     else:
                         self._halt(self._mono_ns())  # nobody needs to hear of it if it opens again
+                        continue
                 await self._rest(wait_ns)
                 wait_ns = min(2 * wait_ns, RECONNECT_WAIT_NS_MAX)
         finally:
@@ -200,7 +201,8 @@ class BusMaster:
         self._sink.line(LineState(self._line_index, now_ns, up=False, text=text))
         for slot in self._slots_of_line:
             if isinstance(slot.work, PollWork):
-                self._give_up(slot.work, PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN))
+                failure = PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN)
+                self._give_up(slot.work, failure, FOREVER_NS)
                 slot.query = slot.work.query
         for run in self._coils.runs:
             for coil in run.coils:
@@ -379,7 +381,8 @@ class BusMaster:
             job.cost_ns = now_ns - flight.sent_ns + self._timing.quiet_ns
             work = job.work
             if isinstance(work, PollWork):
-                self._told(job, work, work.took(verdict, now_ns, job.cost_ns), now_ns)
+                told = work.took(verdict, now_ns, job.cost_ns, noisy=unit.noisy)
+                self._told(job, work, told, now_ns)
                 return
             self._schedule.succeeded(job, now_ns)
             if isinstance(work, Heartbeat):
@@ -391,6 +394,7 @@ class BusMaster:
     def _told(self, slot: Slot, work: PollWork, told: Told, now_ns: int) -> None:
         """Hand out what a poll made of its reply, and put its slot where it belongs."""
         slot.query = work.query
+        slot.unit.doubted_reads += told.doubted
         if told.again:
             self._schedule.at_once(slot, now_ns)
         elif told.failure is not None and told.failure.why is Failure.EXCEPTION:
@@ -402,8 +406,8 @@ class BusMaster:
         if told.failure is not None:
             self._sink.failed(told.failure)
 
-    def _give_up(self, work: PollWork, failure: PollFailure) -> None:
-        for block in work.give_up():
+    def _give_up(self, work: PollWork, failure: PollFailure, next_ns: int) -> None:
+        for block in work.give_up(next_ns):
             self._sink.block(block)
         self._sink.failed(failure)
 
@@ -415,7 +419,9 @@ class BusMaster:
         if isinstance(job, Slot):
             work = job.work
             if isinstance(work, PollWork):
-                self._told(job, work, work.refused(code, now_ns, job.cost_ns), now_ns)
+                noisy = flight.unit.noisy
+                told = work.refused(code, now_ns, job.cost_ns, noisy=noisy)
+                self._told(job, work, told, now_ns)
                 return
             self._schedule.excepted(job, now_ns)
             if isinstance(work, Heartbeat):
@@ -428,6 +434,8 @@ class BusMaster:
         why = Failure.MALFORMED if self._heard else Failure.TIMEOUT
         if self._heard:
             flight.unit.malformed += 1
+            if not self._tells_late:
+                flight.unit.spoilt()
             flight.unit.malformed_run = (
                 0 if self._matcher.damaged else flight.unit.malformed_run + 1
             )
@@ -461,7 +469,7 @@ class BusMaster:
         if isinstance(job, Slot):
             work = job.work
             if isinstance(work, PollWork):
-                self._give_up(work, PollFailure(work.poll, now_ns, why))
+                self._give_up(work, PollFailure(work.poll, now_ns, why), job.due_ns)
                 job.query = work.query
                 return
             if isinstance(work, Heartbeat):

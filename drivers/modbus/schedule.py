@@ -15,6 +15,7 @@ from config.limits import (
     ALARM_POLLS_RUN_MAX,
     DAMAGED_RETRY_NS,
     FIRST_ROUND_NS,
+    NOISY_REPLIES,
     PHASE_SPREAD_NS,
     POLL_PHASES,
     PROBE_PAUSE_FACTOR,
@@ -45,6 +46,8 @@ class Unit:
     stale_discarded: int = 0  # whole frames of this unit that answered something else
     foreign_discarded: int = 0  # whole frames of other units
     garbage_bytes: int = 0
+    doubted_reads: int = 0  # reads that were made once more, because the line is noisy
+    noisy_for: int = 0  # replies that are still doubted
     slots_skipped: int = 0  # points of a grid that passed while the line was busy or the unit dead
     last_reply_ns: int = 0
     round_trip_ns: int = 0  # of the last reply
@@ -56,9 +59,19 @@ class Unit:
         """Silent more than once in a row: it is probed, and nobody waits for it."""
         return self.failures > 1
 
+    @property
+    def noisy(self) -> bool:
+        """Whether a reply of it was spoilt lately: a right checksum alone proves little."""
+        return self.noisy_for > 0
+
+    def spoilt(self) -> None:
+        """A reply came damaged."""
+        self.noisy_for = NOISY_REPLIES
+
     def took(self, round_trip_ns: int, now_ns: int) -> None:
         """A reply or an exception came after `round_trip_ns`."""
         self.malformed_run = 0
+        self.noisy_for = max(0, self.noisy_for - 1)
         self.last_reply_ns = now_ns
         self.round_trip_ns = round_trip_ns
         self.round_trip_ns_max = max(self.round_trip_ns_max, round_trip_ns)
@@ -66,6 +79,8 @@ class Unit:
 
     def discarded(self, discards: Discards) -> None:
         """What came beside the reply was thrown away."""
+        if discards.crc_errors:
+            self.spoilt()
         self.crc_errors += discards.crc_errors
         self.stale_discarded += discards.stale
         self.foreign_discarded += discards.foreign

@@ -59,7 +59,7 @@ def test_a_unit_that_never_ends_its_reply_does_not_keep_the_line() -> None:
                 counts = Counter(b.poll for b in sink.blocks)
                 for poll in (1, 2, 3):
                     share = (counts[poll] - before[poll]) / (span_ns / (100 * MS))
-                    assert share >= 0.6, (poll, share)
+                    assert share >= 0.5, (poll, share)
                 slow = False
                 await sink.until(lambda: sink.of(0), wait_s=10)
         assert {f.why for f in sink.failures if f.poll == 0} == {Failure.INCOMPLETE}
