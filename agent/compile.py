@@ -175,7 +175,8 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         points=_point_table(flat),
         lines=tuple(_line(link) for link in site.links),
         devices=tuple(
-            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat) for d in site.devices
+            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat, d.output_timeout_ns)
+            for d in site.devices
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),

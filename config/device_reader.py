@@ -69,6 +69,8 @@ class DeviceReader:
         elif "use" in found:
             reader.problem("use.no_profile", found["use"], (*path, "use"), "use.no_profile")
         heart: tuple[int, ...] | None = ()
+        if profile is not None and profile.heartbeat is not None:
+            heart = profile.heartbeat.row()
         if "heartbeat" in found:
             heart = read_heartbeat(reader, found["heartbeat"], (*path, "heartbeat"))
         points = self._points(found, key, path, profile, poll)
@@ -81,6 +83,7 @@ class DeviceReader:
         return model.Device(
             name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
             coils=coils, points=tuple(points), heartbeat=heart,
+            output_timeout_ns=(profile.output_timeout_ns or 0) if profile else 0,
         )  # fmt: skip
 
     def _panel(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Device | None:

@@ -58,6 +58,7 @@ FREEZE_NS_MAX = 60 * S
 FREEZE_POLLS = 4  # reads of a heartbeat in the time after which it counts as frozen
 ORDER_RETRY_NS_MIN = 100 * MS  # a siren order that failed is tried again after this ...
 ORDER_RETRY_NS_MAX = 1 * S  # ... doubling up to this, for ever
+REFRESH_PARTS = 3  # writes of a standing coil in the time after which its board would let go
 ALARM_POLLS_RUN_MAX = 3  # alarm polls in a row while another poll waits
 POLL_PHASES = 4  # devices are spread over so many phases: a burst is this part of them
 PHASE_SPREAD_NS = 1 * S  # the time that the phases divide ...

@@ -161,6 +161,7 @@ class Device(_Frozen):
     coils: int | None  # how many the profile says that the device has
     points: tuple[Point, ...]
     heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
+    output_timeout_ns: int = 0  # plan.Device.output_timeout_ns
     panel: PanelPort | None = None
 
 

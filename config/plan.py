@@ -114,6 +114,7 @@ class Device:
     unit: int
     profile: str = ""
     heartbeat: tuple[int, ...] = ()  # (function, address, width, freeze_ns): must keep changing
+    output_timeout_ns: int = 0  # its outputs fall back when nobody writes for so long; 0: never
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,8 @@ class BusMaster:
                 (index, plan.devices[out.device].unit, out)
                 for index, out in enumerate(plan.outputs)
                 if plan.devices[out.device].line == line
-            ]
+            ],
+            {d.unit: d.output_timeout_ns for d in plan.devices if d.line == line},
         )
         # RTU has no transaction id: after silence the unit gets time to say its late reply.
         guard_ns = 0 if kind == LineKind.TCP else self._timing.reply_timeout_ns
