@@ -186,7 +186,9 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         ),
         effects=_effects(site, refs, devices),
         couriers=tuple(_courier(c) for c in site.couriers),
-        panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+        panels=tuple(
+            panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
+        ),
     )
 
 
@@ -214,7 +216,8 @@ def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
     return [name for name, _ in named_points((effect.ref,), devices)]
 
 
-def _panel(device: int, port: model.PanelPort) -> Panel:
+def panel_row(device: int, port: model.PanelPort) -> Panel:
+    """The panel of a device, as the plan has it."""
     return Panel(
         device=device,
         dialect=port.dialect,

@@ -16,7 +16,10 @@ _FOLDERS = {"usb": "by-id", "path": "by-path"}
 
 
 def find_port(port: str, directory: Path | None = None) -> str:
-    """The path to open now; `directory` instead of SERIAL_DIRECTORY. Raises LinkError when none or several fit."""
+    """The path to open now. Raises LinkError when none or several fit.
+
+    directory: instead of SERIAL_DIRECTORY.
+    """
     kind, separator, part = port.partition(":")
     if not separator or kind not in _FOLDERS:
         return port
