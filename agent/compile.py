@@ -249,6 +249,7 @@ def _line(link: model.Link) -> Line:
         parity=_PARITY[link.parity], stop_bits=link.stop_bits, reply_timeout_ns=timeout,
         turnaround_ns=turnaround,
         data_bits=link.data_bits if isinstance(link, model.SerialLink) else 8,
+        direction=str(link.direction) if isinstance(link, model.Rs485Link) else "none",
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ PROBE_PAUSE_FACTOR = 3  # probes of dead units take at most one part in (1 + thi
 DAMAGED_RETRY_NS = 20 * MS  # a reply with a wrong checksum is asked for again after this
 MALFORMED_RUN_MAX = 4  # replies spoiled beyond recognition, in a row, that are not yet silence
 NOISY_REPLIES = 64  # of a unit, after a damaged one, that are believed only when read twice alike
+RTS_DRAIN_NS_MAX = 50 * MS  # a transmitter that is not empty by then is let go all the same
 DOUBT_NS_MAX = 2 * S  # a read in doubt that is older says nothing of now
 DAMAGED_WAIT_NS = 20 * MS  # after such a reply, nothing better is waited for longer than this
 REST_GAP_NS = 100 * MS  # the rest of a reply that is late: with no byte for so long it has stopped
