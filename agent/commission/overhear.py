@@ -26,7 +26,8 @@ async def overhear(
     if line.kind == LineKind.TCP:
         raise ToolError(
             f"{line.name}: nobody else's requests can be heard on a TCP connection; "
-            "a serial port beside the master can"
+            "a serial port beside the master can",
+            f"{line.name}：TCP 连接上听不到其他主站的请求；请在主站旁并接串口",
         )
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     first_ns = 0
