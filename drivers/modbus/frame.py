@@ -330,7 +330,8 @@ class MbapMatcher:
         at = self._buffer.find(self._reply_head)
         if at >= 0:
             return at + size - len(self._buffer)
-        for begun in range(min(len(self._reply_head) - 1, len(self._buffer)), 0, -1):
+        # A whole transaction id at least: a single byte of noise begins no reply.
+        for begun in range(min(len(self._reply_head) - 1, len(self._buffer)), 1, -1):
             if self._buffer.endswith(self._reply_head[:begun]):
                 return size - begun
         return 0

@@ -118,7 +118,7 @@ def test_how_much_of_a_reply_is_missing(size: int) -> None:
     stream.expect(query)
     reply = mbap(1, 9, b"\x03\x14" + bytes(range(20)))
     assert stream.feed(b"\xfe" + reply[:size]) is None
-    assert stream.missing == 29 - size
+    assert stream.missing == (29 - size if size > 1 else 0)
 
 
 def test_what_is_no_reply_lacks_nothing() -> None:
