@@ -176,7 +176,8 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         points=_point_table(flat),
         lines=tuple(_line(link) for link in site.links),
         devices=tuple(
-            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat) for d in site.devices
+            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat, d.output_timeout_ns)
+            for d in site.devices
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
@@ -186,7 +187,9 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         ),
         effects=_effects(site, refs, devices),
         couriers=tuple(_courier(c) for c in site.couriers),
-        panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+        panels=tuple(
+            panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
+        ),
         people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
     )
 
@@ -215,7 +218,8 @@ def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
     return [name for name, _ in named_points((effect.ref,), devices)]
 
 
-def _panel(device: int, port: model.PanelPort) -> Panel:
+def panel_row(device: int, port: model.PanelPort) -> Panel:
+    """The panel of a device, as the plan has it."""
     return Panel(
         device=device,
         dialect=port.dialect,
@@ -247,6 +251,7 @@ def _line(link: model.Link) -> Line:
         parity=_PARITY[link.parity], stop_bits=link.stop_bits, reply_timeout_ns=timeout,
         turnaround_ns=turnaround,
         data_bits=link.data_bits if isinstance(link, model.SerialLink) else 8,
+        direction=str(link.direction) if isinstance(link, model.Rs485Link) else "none",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from config.plan import type_width
-from config.words import Flag, LineKind, Mode, PanelAction, PanelProtocol
+from config.words import Direction, Flag, LineKind, Mode, PanelAction, PanelProtocol
 
 Where = tuple[str | int, ...]
 
@@ -47,6 +47,7 @@ class Rs485Link(_Frozen):
     turnaround_ns: int
     alarm_within_ns: int | None = None  # the site's own limits
     siren_within_ns: int | None = None
+    direction: Direction = Direction.AUTO
 
 
 class SerialLink(_Frozen):
@@ -161,6 +162,7 @@ class Device(_Frozen):
     coils: int | None  # how many the profile says that the device has
     points: tuple[Point, ...]
     heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
+    output_timeout_ns: int = 0  # plan.Device.output_timeout_ns
     panel: PanelPort | None = None
 
 

@@ -103,6 +103,7 @@ class Line:
     reply_timeout_ns: int = 0
     turnaround_ns: int = 0  # extra silence before each request
     data_bits: int = 8  # 7 or 8; Modbus has 8
+    direction: str = "auto"  # words.Direction: who turns an RS-485 transceiver around
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Device:
     unit: int
     profile: str = ""
     heartbeat: tuple[int, ...] = ()  # (function, address, width, freeze_ns): must keep changing
+    output_timeout_ns: int = 0  # its outputs fall back when nobody writes for so long; 0: never
 
 
 @dataclass(frozen=True, slots=True)

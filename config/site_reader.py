@@ -38,7 +38,7 @@ from config.problems import Path, Problems
 from config.profiles import Profile
 from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
-from config.words import FLAG_WORDS, LineKind
+from config.words import FLAG_WORDS, Direction, LineKind
 
 _SITE = Keys(
     ("site", "links", "devices"),
@@ -47,7 +47,7 @@ _SITE = Keys(
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
 _LINK_KINDS = {
-    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", *_LINE_TIMES)),
+    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "rs485", *_LINE_TIMES)),
     "tcp": Keys(("kind", "host"), ("port", *_LINE_TIMES)),
     "rtu_tcp": Keys(("kind", "host", "port"), _LINE_TIMES),
     "tcp_listen": Keys(("kind", "from", "port")),
@@ -254,7 +254,12 @@ class _SiteReader(Reader):
                   "stop_bits": stop}  # fmt: skip
         if kind is LineKind.SERIAL:
             return model.SerialLink.model_validate({**fields, "data_bits": data})
-        return model.Rs485Link.model_validate({**fields, **times})
+        word: str | None = "auto"
+        if "rs485" in found:
+            word = self.choice(found["rs485"], (*path, "rs485"), tuple(Direction))
+        if word is None:
+            return None
+        return model.Rs485Link.model_validate({**fields, **times, "direction": Direction(word)})
 
     def _time(
         self, found: dict[str, yaml.Node], key: str, path: Path, low: int, high: int, default: int

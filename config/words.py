@@ -94,6 +94,15 @@ class Lane(StrEnum):
     SUMMARY = "summary"
 
 
+class Direction(StrEnum):
+    """Who turns an RS-485 transceiver around."""
+
+    AUTO = "auto"  # the driver where it can, else RTS around each frame
+    DRIVER = "driver"
+    RTS = "rts"
+    NONE = "none"  # the adapter does so by itself
+
+
 class LineKind(StrEnum):
     """How a line is reached."""
 
