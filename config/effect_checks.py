@@ -116,7 +116,9 @@ class EffectChecks:
         if needed > 1 and out & Flag.FIRE:
             out |= Flag.PREALARM  # a first knock
         out &= Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY
-        return out | Flag.FAULT if needed > 1 and len(points) > 1 else out
+        if needed > 1 and len(points) > 1:
+            out |= Flag.FAULT  # coincidence lost
+        return out | Flag.DISABLED | Flag.TEST
 
     def counts(self, when: Leaf | Several) -> None:
         """`at_least: 3` of two inputs is never there; one input counts once."""

@@ -53,7 +53,7 @@ class Effects:
     next_ns: int = FOREVER_NS  # when a delay or a pulse ends: a pass is due
     telling: frozenset[int] = frozenset()  # rows whose message stands
     forced: dict[int, str] = field(default_factory=dict)  # output -> pattern, of a siren test
-    blocked: frozenset[int] = frozenset()  # outputs that shall be off: somebody disabled them
+    barred: frozenset[int] = frozenset()  # outputs that an operator disabled: they stay off
     commanded: dict[int, Commanded] = field(default_factory=dict)
     unproven_ns: dict[int, int] = field(default_factory=dict)  # output -> since when
     faulted: set[int] = field(default_factory=set)
@@ -143,7 +143,7 @@ def _delays(effects: Effects, seen: Seen, alarms: Alarms, now: Now, out: list[Re
     effects.since_wall_ns[starts] = now.wall_ns
     effects.since_ns[ends] = FOREVER_NS
     alarms.unsaved = alarms.unsaved or bool((starts | ends).any())
-    waits = now_ns - effects.since_ns < t.after_ns
+    waits = (t.after_ns > 0) & (now_ns - effects.since_ns < t.after_ns)
     ready = seen.cause & (~waits | seen.manual | effects.latched)
     for i in np.flatnonzero(starts & ~ready).tolist():
         row = t.rows[i]
@@ -207,7 +207,7 @@ def _overrule(effects: Effects, want: matrix.U1) -> None:
     for output, pattern in effects.forced.items():
         if want[output] == matrix.NOTHING:
             want[output] = matrix.PATTERNS.index(pattern)
-    for output in effects.blocked:
+    for output in effects.barred:
         want[output] = matrix.NOTHING
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core import matrix
-from agent.core.alarms import Alarms
+from agent.core.alarms import INVESTIGATED, TEST_ALARM, Alarms
 from agent.core.health import Health
 from agent.core.matrix import FIRE, MANUAL_FIRE, Tables, View
 from agent.core.panel import SOUNDED, PanelBook
@@ -20,10 +20,6 @@ from agent.core.site import U4, Bools, Site
 from agent.core.zones import Zones
 from config.words import Flag
 
-INVESTIGATED = 1 << 30
-"""On effective flags: our own delay holds back the general alarm of this fire."""
-TEST_ALARM = 1 << 29
-"""On effective flags: in a walk test, and in alarm now."""
 _MANUAL, _FAULT = int(Flag.MANUAL), int(Flag.FAULT)
 _GATES = int(Flag.DISABLED | Flag.TEST)
 
