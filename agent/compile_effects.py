@@ -37,7 +37,7 @@ def _row(
         outputs=tuple(outputs[name] for name in effect.sound),
         pattern=effect.pattern,
         after_ns=effect.after_ns,
-        off=sum(_ENDS[word] for word in effect.off),
+        off=sum(_ENDS[word] for word in effect.off_by),
         in_test=effect.in_test,
         investigation=effect.investigation,
         region=effect.region,

@@ -236,7 +236,7 @@ def _key(when: Leaf | Several) -> Any:
 
 def _difference(first: Effect, second: Effect) -> str:
     """The first word in which two rows differ but for the delay; "" when in none."""
-    for word in ("off", "in_test", "investigation", "region", "pattern"):
+    for word in ("off_by", "in_test", "investigation", "region", "pattern"):
         if getattr(first, word) != getattr(second, word):
             return word
     return ""

@@ -17,7 +17,17 @@ STATES = (
 ENDS = ("cause", "silence", "reset")
 _EFFECT = Keys(
     ("when",),
-    ("sound", "pattern", "switch", "message", "after", "off", "in_test", "investigation", "region"),
+    (
+        "sound",
+        "pattern",
+        "switch",
+        "message",
+        "after",
+        "off_by",
+        "in_test",
+        "investigation",
+        "region",
+    ),
 )
 _CAUSES = ("zone", "device", "point", "kind")
 _GATES = ("any", "all", "at_least")
@@ -65,7 +75,7 @@ def read_effect(reader: Reader, node: yaml.Node, path: Path, region: str) -> Eff
             "switch": switch,
             "message": message,
             "after_ns": after,
-            "off": off or (("silence", "cause") if sound else ("cause",)),
+            "off_by": off or (("silence", "cause") if sound else ("cause",)),
             "in_test": words["in_test"] or "nothing",
             "investigation": words["investigation"] or "waits",
             "region": "cn" if warns else "",
@@ -99,9 +109,9 @@ def _names(
 
 def _ends(reader: Reader, found: dict[str, yaml.Node], path: Path) -> tuple[str, ...]:
     """What switches a row off: a word or several; () when nothing is said."""
-    if "off" not in found:
+    if "off_by" not in found:
         return ()
-    node, here = found["off"], (*path, "off")
+    node, here = found["off_by"], (*path, "off_by")
     if isinstance(node, yaml.SequenceNode):
         items = reader.items(node, here) or []
         if not items:
@@ -117,6 +127,8 @@ def _ends(reader: Reader, found: dict[str, yaml.Node], path: Path) -> tuple[str,
 def _fitting(reader: Reader, found: dict[str, yaml.Node], path: Path, node: yaml.Node) -> None:
     """A row does something, and its words are about what it does."""
     if not any(key in found for key in ("sound", "switch", "message")):
+        if len(found) < len(reader.entries(node, path) or ()):
+            return  # a misspelt one was said already
         reader.problem("effect.nothing", node, path, "effect.nothing")
         return
     for key in ("pattern", "in_test", "region"):

@@ -211,7 +211,7 @@ class Effect(_Frozen):
     switch: tuple[str, ...] = ()
     message: str = ""
     after_ns: int = 0
-    off: tuple[str, ...] = ("silence", "cause")
+    off_by: tuple[str, ...] = ("silence", "cause")
     in_test: Literal["nothing", "pulse"] = "nothing"
     investigation: Literal["waits", "acts"] = "waits"
     region: Literal["", "cn"] = ""

@@ -56,7 +56,7 @@ class Tables:
     addresses: tuple[tuple[int, str], ...]  # (device, address; `*` at its end: all that begin so)
     sound: tuple[I8, I8, U1]  # rows, outputs, patterns, one entry each siren of a row
     switch: tuple[I8, I8]  # rows and outputs that are switched without a pattern
-    sounders: I8  # every output that any row sounds: the general alarm
+    sounders: I8  # every output that a row of fire sounds: the general alarm
     after_ns: I8  # [r]
     delayed: bool
     until_cause: Bools  # [r] its end switches it off
@@ -194,7 +194,7 @@ def compile_matrix(site: Site) -> Tables:
             np.array([i for i, _ in switches], np.int64),
             np.array([o for _, o in switches], np.int64),
         ),
-        sounders=np.unique(sound_output.astype(np.int64)),
+        sounders=_sounders(rows),
         after_ns=after,
         delayed=bool(after.any()),
         until_cause=_bools(row.off & OFF_CAUSE for row in rows),
@@ -214,6 +214,12 @@ def compile_matrix(site: Site) -> Tables:
         word=_bools(kind == _WORD_KIND for kind in kinds),
         kind=np.array([names[kind] for kind in kinds], np.int64),
     )  # fmt: skip
+
+
+def _sounders(rows: Sequence[Effect]) -> I8:
+    """The sirens of the building: not the buzzer of a row of faults."""
+    for_fire = {o for row in rows if row.state & FIRE for o in row.outputs}
+    return np.array(sorted(for_fire), np.int64)
 
 
 def _bools(values: Any) -> Bools:

@@ -218,7 +218,7 @@ class Reader:
             if on:
                 steady += row.switches
         if -1 in audible and not self.silenced:
-            sounding += [(o, "evacuate") for row in rows for o in row.outputs]
+            sounding += [(o, "evacuate") for r in rows if r.state & FIRE for o in r.outputs]
         sounding += self.pulses()
         for output, pattern in [*sounding, *((o, "steady") for o in steady)]:
             if output not in want or RANKS.index(pattern) < RANKS.index(want[output]):
