@@ -108,9 +108,10 @@ def _view(scene: Scene, site: Site) -> View:
 
 def _extra(scene: Scene, site: Site, standing: dict[tuple[int, str], int]) -> U4:
     """What a device shows beyond its points: its panel's words, its silence."""
-    out = np.zeros(len(site.plan.devices), np.uint32)
+    told = [0] * len(site.plan.devices)
     for (device, _), flags in standing.items():
-        out[device] |= np.uint32(flags)
+        told[device] |= flags
+    out = np.array(told, np.uint32)
     out[scene.health.silent] |= np.uint32(_FAULT)
     for port in site.plan.panels:
         if scene.health.line_down[site.device_line[port.device]]:

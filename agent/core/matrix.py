@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.core.site import FOREVER_NS, I4, I8, U4, Bools, Site
+from config.limits import PANEL_ALARMS_MAX
 from config.plan import OFF_CAUSE, OFF_RESET, OFF_SILENCE, Effect
 from config.words import Flag
 
@@ -43,7 +44,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """r rows, l leaves. Everything in it stands still while the gateway runs."""
+    """r rows, l leaves. All but `matches` stands still while the gateway runs."""
 
     rows: tuple[Effect, ...]
     slot: I8  # [l] element of the vector
@@ -54,6 +55,7 @@ class Tables:
     groups: I4  # points of all kinds that rows look at, one after the other ...
     group_start: I8  # ... and where each begins
     addresses: tuple[tuple[int, str], ...]  # (device, address; `*` at its end: all that begin so)
+    matches: dict[tuple[int, str], tuple[int, ...]]  # told -> which of these; filled on the way
     sound: tuple[I8, I8, U1]  # rows, outputs, patterns, one entry each siren of a row
     switch: tuple[I8, I8]  # rows and outputs that are switched without a pattern
     sounders: I8  # every output that a row of fire sounds: the general alarm
@@ -189,6 +191,7 @@ def compile_matrix(site: Site) -> Tables:
         groups=group_points,
         group_start=group_start,
         addresses=tuple(build.addresses),
+        matches={},
         sound=(sound_row.astype(np.int64), sound_output.astype(np.int64), rank.astype(np.uint8)),
         switch=(
             np.array([i for i, _ in switches], np.int64),
@@ -273,18 +276,29 @@ def vector(tables: Tables, site: Site, view: View) -> U4:
     if tables.groups.size:
         parts.append(np.bitwise_or.reduceat(view.points[tables.groups], tables.group_start))
     if tables.addresses:
-        parts.append(np.array([_told(view.standing, *a) for a in tables.addresses], np.uint32))
+        parts.append(_told(tables, view.standing))
     return np.concatenate(parts)
 
 
-def _told(standing: dict[tuple[int, str], int], device: int, address: str) -> int:
-    if not address.endswith("*"):
-        return standing.get((device, address), 0)
-    out = 0
-    for (d, at), flags in standing.items():
-        if d == device and at.startswith(address[:-1]):
-            out |= flags
-    return out
+def _told(tables: Tables, standing: dict[tuple[int, str], int]) -> U4:
+    """[a] of each address that rows look at. What a told address matches is worked out once."""
+    out = [0] * len(tables.addresses)
+    for told, flags in standing.items():
+        matches = tables.matches.get(told)
+        if matches is None:
+            if len(tables.matches) >= 2 * PANEL_ALARMS_MAX:
+                tables.matches.clear()
+            matches = tuple(i for i, a in enumerate(tables.addresses) if _is_at(told, a))
+            tables.matches[told] = matches
+        for i in matches:
+            out[i] |= flags
+    return np.array(out, np.uint32)
+
+
+def _is_at(told: tuple[int, str], wanted: tuple[int, str]) -> bool:
+    if not wanted[1].endswith("*"):
+        return told == wanted
+    return told[0] == wanted[0] and told[1].startswith(wanted[1][:-1])
 
 
 def leaves(tables: Tables, flags: U4) -> Bools:
