@@ -81,7 +81,7 @@ _TEXTS: dict[str, Pair] = {
         "general alarm: two independent devices, a manual call point, or a zone that counts itself",
         "总警报：两只独立的触发装置、手动报警按钮，或自行计数确认的分区",
     ),
-    "guard": ("the guard (embergate evacuate)", "值班人员（embergate evacuate）"),
+    "guard": ("general alarm: the guard orders it", "总警报：值班人员下达"),
 }  # fmt: skip
 
 
