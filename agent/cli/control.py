@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.cli.effects_status import effects_lines
 from agent.cli.run import default_run_dir
 from agent.ipc import Client, IpcError, Message, Refused
 
@@ -78,6 +79,8 @@ def _print_status(console: Console, field: Message, record: Message | None) -> N
     console.print(f"[bold]{state['name'] or state['site']}[/bold]: [bold]{flags.upper()}[/bold]")
     if state["first_alarm"]:
         console.print(f"first alarm: {state['first_alarm']['name']}; {state['alarms']} alarms")
+    for line in effects_lines(state["effects"]):
+        console.print(line, markup=False)
     for fault in state["faults"]:
         console.print(f"fault: {fault['source']}: {fault['text']}")
     if state["zones"]:

@@ -12,6 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from agent.cli import effects
+from agent.cli.effects_status import effects_lines
 from agent.compile import check_file
 from config.limits import S
 from config.plan import OFF_CAUSE, OFF_RESET, OFF_SILENCE
@@ -81,6 +82,25 @@ def test_as_json_and_with_problems() -> None:
     status, text = run(str(SITES / "bad_matrix" / "site.yaml"), "--lang", "zh")
     assert status == EXIT_CONFIG
     assert "手动报警按钮" in text
+
+
+def test_what_stands_is_said_in_a_status() -> None:
+    nothing: dict[str, object] = {"general": "", "messages": [], "delays": []}
+    assert effects_lines(nothing) == []
+    row = {"row": 3, "name": "zone hall fire"}
+    much = {
+        "general": "guard",
+        "messages": [{**row, "text": "call the caretaker"}],
+        "delays": [{**row, "left_s": 12.5}],
+    }
+    english, chinese = effects_lines(much), effects_lines(much, "zh")
+    assert english == [
+        "GENERAL ALARM: ordered by the guard",
+        "message: call the caretaker (zone hall fire)",
+        "row 3 acts in 12.5 s (zone hall fire)",
+    ]
+    assert len(chinese) == 3
+    assert "12.5" in chinese[2]
 
 
 def test_a_name_is_no_formula(tmp_path: Path) -> None:
