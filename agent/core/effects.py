@@ -37,8 +37,20 @@ class Commanded:
 
 
 @dataclass(slots=True)
-class Effects:
-    """State of the matrix and the outputs."""
+class Outputs:
+    """What was ordered, and what is known of it."""
+
+    commanded: dict[int, Commanded] = field(default_factory=dict)
+    unproven_ns: dict[int, int] = field(default_factory=dict)  # output -> since when
+    faulted: set[int] = field(default_factory=set)
+    reads: dict[int, bool | None] = field(default_factory=dict)  # output -> last read-back
+    held: frozenset[int] = frozenset()  # the latch re-applied these before the first cycle
+    settled: bool = False  # an output that was never ordered is to be off
+
+
+@dataclass(slots=True, kw_only=True)
+class Effects(Outputs):
+    """State of the matrix and its outputs."""
 
     tables: matrix.Tables
     latched: Bools  # [r] on, whether the cause is still there or not
@@ -54,12 +66,6 @@ class Effects:
     telling: frozenset[int] = frozenset()  # rows whose message stands
     forced: dict[int, str] = field(default_factory=dict)  # output -> pattern, of a siren test
     barred: frozenset[int] = frozenset()  # outputs that an operator disabled: they stay off
-    commanded: dict[int, Commanded] = field(default_factory=dict)
-    unproven_ns: dict[int, int] = field(default_factory=dict)  # output -> since when
-    faulted: set[int] = field(default_factory=set)
-    reads: dict[int, bool | None] = field(default_factory=dict)  # output -> last read-back
-    held: frozenset[int] = frozenset()  # the latch re-applied these before the first cycle
-    settled: bool = False  # an output that was never ordered is to be off
 
 
 def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
@@ -270,7 +276,7 @@ def _news(t: matrix.Tables, new: frozenset[int], old: frozenset[int]) -> bool:
     )
 
 
-def settle(effects: Effects, site: Site, now_ns: int) -> tuple[list[Order], list[Record]]:
+def settle(effects: Outputs, site: Site, now_ns: int) -> tuple[list[Order], list[Record]]:
     """From now on an output that was never ordered is to be off; order so what reads on."""
     if effects.settled:
         return [], []
@@ -287,7 +293,7 @@ def settle(effects: Effects, site: Site, now_ns: int) -> tuple[list[Order], list
 
 
 def _command(
-    effects: Effects, site: Site, output: int, on: bool, pattern: str, now_ns: int
+    effects: Outputs, site: Site, output: int, on: bool, pattern: str, now_ns: int
 ) -> tuple[Order, Record]:
     effects.commanded[output] = Commanded(on, pattern, now_ns)
     effects.unproven_ns[output] = now_ns
@@ -298,7 +304,7 @@ def _command(
 
 
 def read_back(
-    effects: Effects, site: Site, read: ReadBack, now_ns: int
+    effects: Outputs, site: Site, read: ReadBack, now_ns: int
 ) -> tuple[list[Order], list[Record]]:
     """Compare what a coil reads with what was ordered; order again when it differs."""
     last = effects.commanded.get(read.output)
@@ -325,7 +331,7 @@ def read_back(
     return [order], [record]
 
 
-def _proven(effects: Effects, site: Site, read: ReadBack, since_ns: int | None) -> list[Record]:
+def _proven(effects: Outputs, site: Site, read: ReadBack, since_ns: int | None) -> list[Record]:
     """The coil reads as ordered: say so once after an order, and end a fault."""
     name = site.plan.outputs[read.output].name
     out: list[Record] = []
@@ -338,7 +344,7 @@ def _proven(effects: Effects, site: Site, read: ReadBack, since_ns: int | None) 
     return out
 
 
-def overdue(effects: Effects, site: Site, now_ns: int) -> list[Record]:
+def overdue(effects: Outputs, site: Site, now_ns: int) -> list[Record]:
     """Outputs that did not read back as ordered for too long are faults."""
     out: list[Record] = []
     for output, since_ns in effects.unproven_ns.items():
