@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.budget import budgets
+from agent.compile_effects import compile_effects
 from config import model
-from config.checks import check_site, named_points
+from config.checks import check_site
 from config.dialects import Dialect
 from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
 from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
+from config.members import named_points
 from config.plan import (
     NO_BIT,
     NO_RULE,
@@ -27,7 +29,6 @@ from config.plan import (
     VALUE_TYPES,
     Courier,
     Device,
-    Effect,
     Line,
     Output,
     Panel,
@@ -185,37 +186,13 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         outputs=tuple(
             Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
         ),
-        effects=_effects(site, refs, devices),
+        effects=compile_effects(site, refs),
         couriers=tuple(_courier(c) for c in site.couriers),
         panels=tuple(
             panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
         ),
         people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
     )
-
-
-def _effects(
-    site: model.Site, refs: dict[str, dict[str, int]], devices: dict[str, model.Device]
-) -> tuple[Effect, ...]:
-    output_index = {s.name: i for i, s in enumerate(site.sirens)}
-    return tuple(
-        Effect(
-            cause=e.cause,
-            ref=refs[e.cause][ref],
-            state=int(e.state),
-            outputs=tuple(output_index[s] for s in e.sound),
-            pattern=e.pattern,
-        )
-        for e in site.effects
-        for ref in _refs(e, devices)
-    )
-
-
-def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
-    """The names behind a cause: one, or every point of `panel.l1d1-20`."""
-    if effect.cause != "point":
-        return [effect.ref]
-    return [name for name, _ in named_points((effect.ref,), devices)]
 
 
 def panel_row(device: int, port: model.PanelPort) -> Panel:

@@ -104,6 +104,12 @@ PANEL_ALARMS_MAX = 1_024  # events a panel told and not yet took back, all panel
 PANEL_TEXT_CHARS_MAX = 160  # of an event in the panel's own words
 STATUS_ACTIVE_MAX = 200  # points listed in a status; the counts say how many there are
 FAULT_NAMES_MAX = 16  # names listed in one record of a fault; the count says how many there are
+# cause and effect
+EFFECT_AFTER_NS_MAX = 600 * S  # outputs wait for at most 10 min (GB 4717, EN 54-2)
+EFFECT_DEPTH_MAX = 4  # any, all and at_least within each other
+EFFECT_INPUTS_MAX = 20_000  # inputs of all rows, ranges spread
+EFFECT_TEXT_CHARS_MAX = 200  # of a cause in words, of a message
+TEST_PULSE_NS = 2 * S  # how long a siren sounds for a detector in a walk test
 READBACK_WAIT_NS = 2 * S  # an output that does not read back as ordered by then is a fault
 
 # --- between processes ----------------------------------------------------------------------

@@ -6,7 +6,7 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import centre_messages
+from config import centre_messages, effect_messages
 
 Pair = tuple[str, str]
 
@@ -218,7 +218,6 @@ TEXTS: dict[str, Pair] = {
     ),
     # zones and effects
     "alarm.form": ("'{value}' is not an alarm rule", "“{value}”不是报警规则"),
-    "effect.cause": ("expected one cause", "应有且仅有一个触发源"),
     # couriers
     "courier.not_built": ("kind '{value}' is not built yet", "种类“{value}”尚未实现"),
     "centre.slow": (
@@ -280,20 +279,6 @@ TEXTS: dict[str, Pair] = {
     "siren.twice": (
         "this coil is already siren '{other}' (line {line})",
         "该线圈已是警报器“{other}”（第 {line} 行）",
-    ),
-    "siren.none": (
-        "points can raise fire, but there is no siren to sound",
-        "有点位可能报火警，但没有警报器",
-    ),
-    "siren.unused": ("nothing sounds this siren", "没有任何联动会启动该警报器"),
-    "fire.silent": ("a fire here sounds nothing", "此处火警不会启动任何警报器"),
-    "effect.never": (
-        "'{value}' can never be in state {state}",
-        "“{value}”永远不会处于 {state} 状态",
-    ),
-    "effect.twice": (
-        "this cause sounds '{siren}' already (line {line})",
-        "同一触发源已启动“{siren}”（第 {line} 行）",
     ),
     "bus.alarm_within": (
         "an alarm on this line may take {found} to be read, with one dead unit",
@@ -458,7 +443,6 @@ HINTS: dict[str, Pair] = {
     ),
     "link.serial": ("write kind: rs485 for Modbus", "Modbus 请写 kind: rs485"),
     "siren.panel": ("wire the siren to a relay board", "请将警报器接到继电器模块"),
-    "effect.cause": ("write one of zone, device, point", "请写 zone、device、point 之一"),
     "courier.not_built": ("what exists: {known}", "目前可用：{known}"),
     "centre.slow": (
         "shorten reply_timeout or lower resends",
@@ -474,12 +458,6 @@ HINTS: dict[str, Pair] = {
     "url.insecure": (
         "write mqtts://, or 'insecure: {word}' for a broker on this machine or a closed network",
         "请写 mqtts://；若服务器在本机或封闭网络，请加“insecure: {word}”",
-    ),
-    "siren.unused": ("name it in an effect, or remove it", "请在 effects 中使用它，或将其删除"),
-    "siren.none": ("add sirens and effects", "请添加 sirens 和 effects"),
-    "fire.silent": (
-        "add an effect for it, its zone or its device, with state: fire",
-        "请为它、其分区或其设备添加 state: fire 的联动",
     ),
     "zone.needed": ("name more points, or ask for fewer", "请增加点位，或减少所需数量"),
     "bus.within": (
@@ -498,3 +476,6 @@ HINTS: dict[str, Pair] = {
 
 TEXTS |= centre_messages.TEXTS
 HINTS |= centre_messages.HINTS
+NOUNS |= effect_messages.NOUNS
+TEXTS |= effect_messages.TEXTS
+HINTS |= effect_messages.HINTS

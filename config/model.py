@@ -185,14 +185,38 @@ class Siren(_Frozen):
     read_back_ns: int
 
 
-class Effect(_Frozen):
-    """One row of the cause-and-effect matrix."""
+class Leaf(_Frozen):
+    """One input of the matrix."""
 
-    cause: Literal["zone", "device", "point"]
-    ref: str
+    cause: Literal["zone", "device", "point", "kind", "address"]
+    ref: str  # the name; of "kind" the kind of point, of "address" the panel
     state: Flag
+    within: str = ""  # of "kind" a zone, of "address" the address, as the panel tells it
+    where: Where = ()
+
+
+class Several(_Frozen):
+    """`any`, `all`, `at_least`: so many of these inputs."""
+
+    word: Literal["any", "all", "at_least"]
+    needed: int  # of "any" and "all" 0: how many there are is known after ranges are spread
+    of: tuple[Leaf | Several, ...]
+    where: Where = ()
+
+
+class Effect(_Frozen):
+    """One row of the cause-and-effect matrix; see plan.Effect."""
+
+    when: Leaf | Several
     sound: tuple[str, ...]
-    pattern: str
+    pattern: str = "evacuate"
+    switch: tuple[str, ...] = ()
+    message: str = ""
+    after_ns: int = 0
+    off_by: tuple[str, ...] = ("silence", "cause")
+    in_test: Literal["nothing", "pulse"] = "nothing"
+    investigation: Literal["waits", "acts"] = "waits"
+    region: Literal["", "cn"] = ""
 
 
 class MqttCourier(_Frozen):

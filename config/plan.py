@@ -250,13 +250,30 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One row of the cause-and-effect matrix."""
+    """One row of the cause-and-effect matrix; docs/cause-and-effect.md says what the words mean.
 
-    cause: str  # "zone", "device", "point"
+    A cause "rule" has its inputs in `terms`: ("zone" | "device" | "point", index, state, ""),
+    ("kind", kind, state, index of a zone or -1), ("address", index of the panel's device, state,
+    address) or ("of", how many of them, terms).
+    """
+
+    cause: str  # "zone", "device", "point", "rule"
     ref: int  # index of the zone, device or point
-    state: int  # words.Flag
-    outputs: tuple[int, ...]
+    state: int  # words.Flag; of a rule all that its inputs name
+    outputs: tuple[int, ...]  # sounded with the pattern
     pattern: str = "evacuate"
+    after_ns: int = 0  # the cause must stand for so long; a manual call point never waits
+    off: int = 3  # OFF_CAUSE | OFF_SILENCE: what switches it off
+    in_test: str = "nothing"  # or "pulse": of a cause in a walk test
+    investigation: str = "waits"  # or "acts": while our own delay holds a fire back
+    region: str = ""  # "cn": one device warns, two independent ones are the general alarm
+    message: str = ""
+    switches: tuple[int, ...] = ()  # switched on, without a pattern; silence does not touch them
+    terms: tuple[Any, ...] = ()
+    text: str = ""  # the cause in words
+
+
+OFF_CAUSE, OFF_SILENCE, OFF_RESET = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from config import model
 from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
+from config.effect_reader import read_effect
 from config.evaluation import Evaluation, read_evaluation
 from config.limits import (
     ALARM_POLL_NS_MAX,
@@ -38,7 +39,7 @@ from config.problems import Path, Problems
 from config.profiles import Profile
 from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
-from config.words import FLAG_WORDS, Direction, LineKind
+from config.words import Direction, LineKind
 
 _SITE = Keys(
     ("site", "links", "devices"),
@@ -58,10 +59,6 @@ _PARITIES = ("none", "even", "odd")
 _REGIONS = ("cn", "eu", "us", "other")
 _ZONE = Keys(("points", "alarm"), ("trend",))
 _SIREN = Keys(("device", "coil"), ("read_back",))
-_EFFECT = Keys(("when", "sound"), ("pattern",))
-_CAUSES = ("zone", "device", "point")
-_STATES = ("fire", "prealarm", "supervisory", "fault")
-_PATTERNS = ("evacuate",)
 
 T = TypeVar("T")
 
@@ -113,7 +110,7 @@ def read_site(
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
-    effects = reader.effects(found)
+    effects = reader.effects(found, head[2] if head is not None else "")
     couriers: tuple[model.AnyCourier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
     )
@@ -317,49 +314,15 @@ class _SiteReader(Reader):
             return None
         return model.Siren(name=name, device=device, coil=coil, read_back_ns=read_back)
 
-    def effects(self, found: dict[str, yaml.Node]) -> tuple[model.Effect, ...]:
+    def effects(self, found: dict[str, yaml.Node], region: str) -> tuple[model.Effect, ...]:
         if "effects" not in found:
             return ()
         path: Path = ("effects",)
         items = self.items(found["effects"], path) or []
         if self.too_many(found["effects"], path, len(items), EFFECTS_MAX):
             return ()
-        effects = [self._effect(node, here) for node, here in items]
+        effects = [read_effect(self, node, here, region) for node, here in items]
         return tuple(e for e in effects if e is not None)
-
-    def _effect(self, node: yaml.Node, path: Path) -> model.Effect | None:
-        found = self.fields(node, path, _EFFECT)
-        if found is None:
-            return None
-        cause = self._cause(found["when"], (*path, "when"))
-        sirens = self.items(found["sound"], (*path, "sound"))
-        if sirens is not None and not sirens:
-            self.problem("list.empty", found["sound"], (*path, "sound"))
-        sound = [self.text(n, p, "a siren") for n, p in sirens or ()]
-        pattern: str | None = "evacuate"
-        if "pattern" in found:
-            pattern = self.choice(found["pattern"], (*path, "pattern"), _PATTERNS)
-        if cause is None or sirens is None or pattern is None or any(s is None for s in sound):
-            return None
-        word, ref, state = cause
-        return model.Effect.model_validate(
-            {"cause": word, "ref": ref, "state": FLAG_WORDS[state],
-             "sound": tuple(sound), "pattern": pattern}
-        )  # fmt: skip
-
-    def _cause(self, node: yaml.Node, path: Path) -> tuple[str, str, str] | None:
-        found = self.fields(node, path, Keys(("state",), _CAUSES))
-        if found is None:
-            return None
-        state = self.choice(found["state"], (*path, "state"), _STATES)
-        causes = [c for c in _CAUSES if c in found]
-        if not causes and len(found) < len(self.entries(node, path) or ()):
-            return None  # a misspelt cause was said already
-        if len(causes) != 1:
-            self.problem("effect.cause", node, path, "effect.cause")
-            return None
-        ref = self.text(found[causes[0]], (*path, causes[0]), "a name", 160)
-        return (causes[0], ref, state) if ref is not None and state is not None else None
 
 
 def _window(words: list[str]) -> int | None:

@@ -15,6 +15,7 @@ _PROCESSES = {
 _COMMANDS = (
     "check",
     "explain",
+    "effects",
     "simulate",
     "run",
     "control",

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from agent.cli.effects_status import effects_lines
 from agent.cli.words import TEXTS, flag_words, say
 
 _COLOURS = {
@@ -41,6 +42,8 @@ def state(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
         counts = say("alarms", language, count=status["alarms"], unseen=status["unacknowledged"])
         first = status["first_alarm"]["name"]
         yield Text(f"{say('first_alarm', language)}: {first}; {counts}", style="bold")
+    for line in effects_lines(status["effects"], language):
+        yield Text(line, style="bold")
     for fault in status["faults"][:ROWS_MAX]:
         yield Text(f"{say('fault', language)}: {fault['source']}: {fault['text']}", style="yellow")
     if len(status["faults"]) > ROWS_MAX:

@@ -9,6 +9,8 @@ import numpy as np
 
 from agent.core import kernels, panel
 from agent.core.detect import readiness
+from agent.core.effects import GENERAL
+from agent.core.site import FOREVER_NS
 from agent.core.state import State
 from agent.core.types import Now
 from config.limits import STATUS_ACTIVE_MAX
@@ -79,6 +81,7 @@ def head(state: State, now: Now) -> dict[str, Any]:
             "mono_ns": first.mono_ns,
             "wall_ns": first.wall_ns,
         },
+        "effects": _effects(state, now),
         "active": _active(state, now),
         "faults": faults,
     }
@@ -152,6 +155,27 @@ def _outputs(state: State) -> list[dict[str, Any]]:
             }
         )
     return out
+
+
+def _effects(state: State, now: Now) -> dict[str, Any]:
+    """The matrix. general: why the general alarm stands ("devices", "manual", "zone", "guard";
+    "" when not); messages of rows that stand; delays that run, with what is left of them.
+    """
+    effects = state.effects
+    t = effects.tables
+    left_ns = effects.since_ns + t.after_ns - now.mono_ns
+    runs = (effects.since_ns != FOREVER_NS) & (left_ns > 0)
+    return {
+        "general": effects.general or ("guard" if effects.evacuate else ""),
+        "messages": [
+            {"row": i + 1, "name": t.rows[i].text, "text": t.rows[i].message}
+            for i in sorted(effects.telling - {GENERAL})[:STATUS_ACTIVE_MAX]
+        ],
+        "delays": [
+            {"row": i + 1, "name": t.rows[i].text, "left_s": round(int(left_ns[i]) / 1e9, 1)}
+            for i in np.flatnonzero(runs).tolist()[:STATUS_ACTIVE_MAX]
+        ],
+    }
 
 
 def _active(state: State, now: Now) -> list[dict[str, Any]]:
