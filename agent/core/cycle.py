@@ -19,14 +19,18 @@ import numpy as np
 from agent.core import (
     alarms,
     commands,
+    delay,
     detect,
+    disable,
     effects,
     health,
     kernels,
+    lasting,
     memory,
     panel,
     recall,
     records,
+    walktest,
     zones,
 )
 from agent.core.image import new_image
@@ -106,6 +110,9 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
     _samples(state, inputs, now, out)
     _health(state, state.health, inputs, now, out, orders)
+    out += disable.step(state, now)
+    if walktest.due(state, now) or delay.due(state, now):
+        state.alarms.touched = True
     if state.alarms.touched:
         _decide(state, state.health, now, out, orders, merged)
     if state.effects.unproven_ns:
@@ -138,7 +145,10 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
-    return recall.merge(found, holders, state.boot_id, now, again=again)
+    out = recall.merge(found, holders, state.boot_id, now, again=again)
+    if not again:
+        out += lasting.restore(state, found.more, now, same_boot=found.boot == state.boot_id)
+    return out
 
 
 def _samples(state: State, inputs: Inputs, now: Now, out: list[Record]) -> None:
@@ -227,6 +237,10 @@ def _decide(
     stamp = (now.mono_ns, now.wall_ns)
     for k, why in zones.agreeing(a, site, state.image).items():
         out += alarms.settle_fire(a, site, state.image, k, why, stamp)
+    out += walktest.step(state, now)
+    out += delay.step(state, now)
+    a.raised.clear()
+    a.rose.clear()
     more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
@@ -250,7 +264,8 @@ def _snapshot(state: State) -> bytes | None:
     if not state.alarms.unsaved:
         return None
     state.alarms.unsaved = False
-    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site)
+    more = lasting.dump(state)
+    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site, more)
     if data == state.saved:
         return None
     state.saved = data

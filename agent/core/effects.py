@@ -46,6 +46,7 @@ class Effects:
     faulted: set[int] = field(default_factory=set)
     reads: dict[int, bool | None] = field(default_factory=dict)  # output -> last read-back
     held: frozenset[int] = frozenset()  # the latch re-applied these before the first cycle
+    barred: frozenset[int] = frozenset()  # disabled by an operator (agent.core.disable)
     settled: bool = False  # an output that was never ordered is to be off
 
 
@@ -107,6 +108,7 @@ def decide(
         alarms.silenced = False
         alarms.unsaved = True
     want = {} if alarms.silenced else desired(site, rows)
+    want = {output: pattern for output, pattern in want.items() if output not in effects.barred}
     orders: list[Order] = []
     out: list[Record] = []
     for output in sorted(want.keys() | effects.commanded.keys()):

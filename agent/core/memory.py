@@ -4,7 +4,8 @@
  "first": [source, name, mono_ns, wall_ns] / null,
  "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
  "zones": [name of a zone in fire, ...],
- "panel": [[device name, address, flags], ...]}
+ "panel": [[device name, address, flags], ...],
+ "more": {subject: ...}}, as agent.core.lasting has them
 Keys that are not known are ignored, so that a newer gateway's state is still worth something.
 """
 
@@ -54,10 +55,18 @@ class Memory:
     points: tuple[PointMemory, ...]
     zones: tuple[str, ...]
     panel: tuple[tuple[str, str, int], ...]
+    more: dict[str, Any]  # not checked: each subject checks its own
 
 
-def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Site) -> bytes:
-    """The snapshot of what must survive."""
+def encode(
+    boot: bytes,
+    alarms: Alarms,
+    zones: Zones,
+    book: PanelBook,
+    site: Site,
+    more: dict[str, Any] | None = None,
+) -> bytes:
+    """The snapshot of what must survive. `more`: by subject, CBOR-ready."""
     standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
     in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
     order = np.array(in_order, np.int64)
@@ -85,6 +94,7 @@ def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Sit
             [site.plan.devices[device].name, address, flags]
             for (device, address), flags in book.standing.items()
         ],
+        "more": more or {},
     }
     return _fitting(top)
 
@@ -96,7 +106,7 @@ def _fitting(top: dict[str, Any]) -> bytes:
     if len(data) > ALARM_STATE_BYTES_MAX:
         data = cbor2.dumps({**top, "zones": []}, canonical=True)
     while len(data) > ALARM_STATE_BYTES_MAX:
-        assert top["panel"], "points alone always fit"
+        assert top["panel"], "points and orders alone always fit"
         top = {**top, "zones": [], "panel": top["panel"][: len(top["panel"]) // 2]}
         data = cbor2.dumps(top, canonical=True)
     return data
@@ -123,6 +133,7 @@ def decode(data: bytes) -> Memory:
         points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
         zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
         panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
+        more=_typed(top.get("more", {}), dict, "more"),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core import kernels, records
-from agent.core.alarms import Alarms, Phase
+from agent.core.alarms import INVESTIGATED, PUBLISHED, TEST_ALARM, Alarms, Phase
 from agent.core.image import Image
 from agent.core.site import CO, FOREVER_NS, I8, U4, Bools, Site
 from agent.core.types import Record
@@ -22,6 +22,7 @@ FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 SUPERVISORY, FAULT, MANUAL = int(Flag.SUPERVISORY), int(Flag.FAULT), int(Flag.MANUAL)
 _OUT_OF_SERVICE = np.uint32(Flag.FAULT | Flag.DISABLED | Flag.TEST)
 _GATES = np.uint32(Flag.DISABLED | Flag.TEST)
+_DISABLED = np.uint32(Flag.DISABLED)
 _LEVELS = np.uint32(FIRE | PREALARM)
 _LOST = np.uint32(kernels.STALE | kernels.INVALID)
 
@@ -36,6 +37,7 @@ class Zones:
     coincidence_lost: Bools  # [z]
     knock_ns: I8  # [z] since when votes stand that are too few; FOREVER_NS when none do
     recalled: Bools  # [z] in fire before the restart; looked at once
+    gates: U4  # [z] DISABLED and TEST of our own operators
 
 
 def new_zones(site: Site) -> Zones:
@@ -48,6 +50,7 @@ def new_zones(site: Site) -> Zones:
         coincidence_lost=np.zeros(z, np.bool_),
         knock_ns=np.full(z, FOREVER_NS, np.int64),
         recalled=np.zeros(z, np.bool_),
+        gates=np.zeros(z, np.uint32),
     )
 
 
@@ -131,17 +134,21 @@ def evaluate(
     supervisory = np.bincount(zone[effective & np.uint32(SUPERVISORY) != 0], minlength=z)
     lost = (site.zone_needed >= 2) & (site.zone_size >= 2)
     lost &= (zones.healthy == 1) | ((zones.healthy == 0) & zones.coincidence_lost)
+    enabled = zones.gates & _DISABLED == 0
+    fire &= enabled | latched  # a disabled zone comes into no alarm, and leaves none
     after = (
         fire * np.uint32(FIRE)
-        | ((pre > 0) | ((zones.votes > 0) & ~fire)) * np.uint32(PREALARM)
-        | (supervisory > 0) * np.uint32(SUPERVISORY)
+        | (((pre > 0) | ((zones.votes > 0) & ~fire)) & enabled) * np.uint32(PREALARM)
+        | ((supervisory > 0) & enabled) * np.uint32(SUPERVISORY)
         | lost * np.uint32(FAULT)
+        | zones.gates
+        | _inner(alarms, site)
     ).astype(np.uint32)
     before = zones.flags
     zones.flags = after
     out = [
         _record(zones, site, i, (int(before[i]), int(after[i])), mono_ns)
-        for i in np.flatnonzero(before != after).tolist()
+        for i in np.flatnonzero((before ^ after) & np.uint32(PUBLISHED)).tolist()
     ]
     out.extend(
         _coincidence(zones, site, i, bool(lost[i]), mono_ns)
@@ -151,8 +158,22 @@ def evaluate(
     return out, bool((fire != was).any())
 
 
+def _inner(alarms: Alarms, site: Site) -> U4:
+    """What the zones' points are in that only effects see, [z]; DELAY is seen by all."""
+    z = len(site.zone_needed)
+    out = np.zeros(z, np.uint32)
+    if not alarms.inner.any():
+        return out
+    point, zone = site.member_point, site.member_zone
+    held = alarms.vote[point] & (alarms.inner[point] & np.uint32(INVESTIGATED) != 0)
+    tested = alarms.inner[point] & np.uint32(TEST_ALARM) != 0
+    out[zone[held]] |= np.uint32(INVESTIGATED | int(Flag.DELAY))
+    out[zone[tested]] |= np.uint32(TEST_ALARM)
+    return out
+
+
 def _record(zones: Zones, site: Site, i: int, change: tuple[int, int], mono_ns: int) -> Record:
-    before, after = change
+    before, after = change[0] & PUBLISHED, change[1] & PUBLISHED
     body = {
         "name": site.plan.zones[i].name,
         "from": before,

@@ -67,7 +67,7 @@ class Life:
 
     def do(self, op: tuple[Any, ...]) -> None:
         w, kind = self.world, op[0]
-        before = {k: w.flags(k) for k in range(9)}
+        before = {k: w.flags(k) if w.state.alarms.vote[k] else 0 for k in range(9)}
         if kind == "sample":
             for _ in range(op[4]):
                 self.feed({**op[1], **op[2]}, op[3])
