@@ -372,6 +372,7 @@ def acknowledge(alarms: Alarms) -> int:
     alarms.acked |= alarms.vote
     number = int(np.count_nonzero(fresh))
     alarms.unsaved = alarms.unsaved or number > 0
+    alarms.touched = alarms.touched or number > 0  # an investigation goes on from here
     return number
 
 

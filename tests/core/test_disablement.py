@@ -142,6 +142,7 @@ def test_disabling_clears_no_fire_that_counted(target: str) -> None:
     assert w.zone(0) & FIRE
     w.quiet()
     assert w.on == {0: "evacuate"}, "it latches as it did"
+    w.quiet(300)
     w.order(Verb.RESET)
     assert w.on == {}
     assert w.flags(A) == DISABLED
