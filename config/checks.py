@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from config.alarm_checks import check_alarms
 from config.loader import Document
 from config.model import (
     Device,
@@ -40,6 +41,7 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     checks.links()
     checks.devices()
     checks.zones()
+    checks.alarms()
     checks.sirens()
     checks.effects()
     checks.centres()
@@ -274,6 +276,15 @@ class _Checks:
             elif zone.needed > len(seen):
                 self.add("zone.needed", (*path, "alarm"), "zone.needed", needed=str(zone.needed),
                          count=str(len(seen)))  # fmt: skip
+
+    def alarms(self) -> None:
+        check_alarms(self.site, self.document, self.problems, self.zone_points)
+
+    def zone_points(self, name: str) -> Sequence[Point]:
+        """The points of a zone; none after a problem."""
+        if name in self.broken_zones:
+            return ()
+        return [p for _, p in named_points(self.zone_of[name].members, self.device_of)]
 
     def sirens(self) -> None:
         first: dict[tuple[str, int], str] = {}

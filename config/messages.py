@@ -6,6 +6,8 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
+from config import alarm_messages
+
 Pair = tuple[str, str]
 
 NOUNS: dict[str, Pair] = {
@@ -487,3 +489,7 @@ HINTS: dict[str, Pair] = {
         "请从最近的备份恢复该文件；编号不得改变",
     ),
 }
+
+NOUNS |= alarm_messages.NOUNS
+TEXTS |= alarm_messages.TEXTS
+HINTS |= alarm_messages.HINTS
