@@ -62,6 +62,7 @@ class Courier:
         self.name = name
         self.unsigned = unsigned
         self.connected = False
+        self.disabled = False  # by an operator: fires and events stay here (agent.record.routing)
         self.text = "has not come yet"
         self._shelf = shelf
         self._ring = ring
@@ -123,6 +124,8 @@ class Courier:
             return
         for stream in self._streams():
             lane = stream[0]
+            if self.disabled and lane in _UNSIGNED:
+                continue
             while self._outlet is outlet and self._room(lane):
                 if outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
                     return
@@ -269,6 +272,7 @@ class Courier:
             "name": self.name,
             "following": self.follows,
             "connected": self.connected,
+            "disabled": self.disabled,
             "text": self.text,
             "waiting": waiting,
             "under_way": len(self._flight),
