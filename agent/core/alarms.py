@@ -110,16 +110,20 @@ _LATCHES = int(Flag.FIRE | Flag.PREALARM)
 INVESTIGATED = 1 << 30  # internal: a delay of ours holds back the general alarm of this fire
 TEST_ALARM = 1 << 29  # internal: the point is in a walk test, and is in alarm now
 PUBLISHED = 0xFFFF  # what of `effective` and of a zone's flags may leave the core
+# Members of an enum bound once: to reach them through their class costs more than what they do.
+_CLEAR, _, _HELD = _PHASES = tuple(Phase)
+_RISES, _UNKNOWN = Event.RISES, Event.UNKNOWN
+_ANALOGUE, _STATE = int(Mode.ANALOGUE), int(Mode.STATE)
 
 
 def fire_event(bits: int) -> Event:
     """What the detector bits of a point say about its fire."""
     if bits & kernels.FIRE:
-        return Event.RISES
+        return _RISES
     if bits & (_LOST | kernels.TREND) or not bits & kernels.READY:
-        return Event.UNKNOWN
+        return _UNKNOWN
     if bits & _DISABLED:
-        return Event.UNKNOWN  # somebody disabled it: that never clears a fire
+        return _UNKNOWN  # somebody disabled it: that never clears a fire
     return Event.FALLS
 
 
@@ -238,7 +242,7 @@ def _lose(alarms: Alarms, site: Site, k: int, bits: int) -> None:
     if (
         bits & _LOST
         and bits & (kernels.PREALARM | kernels.TREND)
-        and site.modes[k] == Mode.ANALOGUE
+        and site.modes[k] == _ANALOGUE
         and not alarms.lost_in_alarm[k]
         and not alarms.gates[k] & _GATES
     ):
@@ -259,21 +263,21 @@ def settle(
 
     `why` names evidence beyond the point's own bits.
     """
-    before = Phase(int(alarms.phase[k]))
+    before = _PHASES[int(alarms.phase[k])]
     origin = _origin(alarms, site, image, k)
-    if event is Event.RISES and before == Phase.HELD and _is_news(alarms, k, stamp[0]):
+    if event is _RISES and before == _HELD and _is_news(alarms, k, stamp[0]):
         event = Event.RETURNS
     phase, act = FIRE_TABLE[origin, before, event]
     if phase != before:
         alarms.phase[k] = phase
         alarms.unsaved = True
-        if phase == Phase.HELD:
+        if phase == _HELD:
             alarms.held_ns[k] = stamp[0]
-        elif before == Phase.CLEAR:
+        elif before == _CLEAR:
             alarms.rose_ns[k] = stamp[0]
-            if origin is Origin.GATED:
+            if origin is X:
                 alarms.rose.append(k)
-    if before == Phase.HELD and act is Act.ALARM:
+    if before == _HELD and act is Act.ALARM:
         alarms.vote[k] = False  # publish() counts it again, at its old place in the order
     return publish(alarms, site, image, k, stamp, why)
 
@@ -281,9 +285,9 @@ def settle(
 def _origin(alarms: Alarms, site: Site, image: Image, k: int) -> Origin:
     """Whose rules a point's fire follows now."""
     gated = (int(image.bits[k]) | int(alarms.gates[k])) & _GATES
-    if not alarms.vote[k] and (gated or alarms.phase[k] != Phase.CLEAR):
-        return Origin.GATED
-    return Origin.PANEL if site.from_panel[k] else Origin.GATEWAY
+    if not alarms.vote[k] and (gated or alarms.phase[k] != _CLEAR):
+        return X
+    return P if site.from_panel[k] else G
 
 
 def _is_news(alarms: Alarms, k: int, mono_ns: int) -> bool:
@@ -301,7 +305,7 @@ def publish(
     bits = int(image.bits[k])
     live = live_flags_of(bits, covered=bool(alarms.covered[k]))
     after = live & ~FIRE | int(alarms.gates[k])
-    if alarms.phase[k] != Phase.CLEAR:
+    if alarms.phase[k] != _CLEAR:
         after |= FIRE
     if alarms.lost_in_alarm[k]:
         after |= PREALARM
@@ -310,7 +314,7 @@ def publish(
     number = 0
     voted = bool(alarms.vote[k])
     # A state point recalled from before a restart may be disabled: it must be read to count.
-    read = site.modes[k] != Mode.STATE or bits & (kernels.READY | FIRE)
+    read = site.modes[k] != _STATE or bits & (kernels.READY | FIRE)
     if after & FIRE and not voted and not gated and read:
         number = _raise(alarms, site, k, stamp)
     elif voted and not after & FIRE:
@@ -387,7 +391,7 @@ def reset(
     alarms: Alarms, site: Site, image: Image, stamp: tuple[int, int]
 ) -> tuple[int, int, list[Record]]:
     """Clear what reads good below its clear level: (cleared, refused, records)."""
-    standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm)
+    standing = np.flatnonzero((alarms.phase != _CLEAR) | alarms.lost_in_alarm)
     cleared = 0
     out: list[Record] = []
     for k in standing.tolist():
@@ -403,7 +407,7 @@ def reset(
             alarms.lost_in_alarm[k] = False
             alarms.unsaved = True
         out += settle(alarms, site, image, k, event, stamp, "reset")
-        cleared += int(alarms.phase[k] == Phase.CLEAR and not alarms.lost_in_alarm[k])
+        cleared += int(alarms.phase[k] == _CLEAR and not alarms.lost_in_alarm[k])
     return cleared, len(standing) - cleared, out
 
 
@@ -426,6 +430,6 @@ def settle_fire(
     alarms: Alarms, site: Site, image: Image, k: int, why: str, stamp: tuple[int, int]
 ) -> list[Record]:
     """Fire on evidence beyond the point's own level: its zone agrees."""
-    if alarms.phase[k] != Phase.CLEAR:
+    if alarms.phase[k] != _CLEAR:
         return []
-    return settle(alarms, site, image, k, Event.RISES, stamp, why)
+    return settle(alarms, site, image, k, _RISES, stamp, why)

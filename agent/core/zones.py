@@ -69,16 +69,17 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     if not over.any():
         return {}
     z = len(site.zone_needed)
-    zone, sees = site.member_zone, site.member_sees
-    up = over[site.member_point] & (sees != 0)
-    trends = rising[site.member_point] & (sees != 0)
-    number, growing = np.bincount(zone[up], minlength=z), np.bincount(zone[trends], minlength=z)
-    co = np.bincount(zone[up & (sees == CO)], minlength=z) > 0
-    other = np.bincount(zone[up & (sees != CO)], minlength=z) > 0
+    up = np.flatnonzero(over[site.member_point])  # few: the rest of the pass costs nothing
+    up = up[site.member_sees[up] != 0]
+    zone, sees, point = site.member_zone[up], site.member_sees[up], site.member_point[up]
+    trends = rising[point]
+    number, growing = np.bincount(zone, minlength=z), np.bincount(zone[trends], minlength=z)
+    co = np.bincount(zone[sees == CO], minlength=z) > 0
+    other = np.bincount(zone[sees != CO], minlength=z) > 0
     agrees = ((number >= 2) & (growing >= 1)) | (co & other)
-    out = {int(k): "agreed" for k in site.member_point[up & agrees[zone]]}
+    out = {int(k): "agreed" for k in point[agrees[zone]]}
     alone = trends & site.zone_trend_fire[zone]
-    out |= {int(k): "trend" for k in site.member_point[alone] if int(k) not in out}
+    out |= {int(k): "trend" for k in point[alone] if int(k) not in out}
     for k in np.flatnonzero(lost_rising & in_service).tolist():
         if k not in out and alarms.phase[k] == Phase.CLEAR and _confirmed(alarms, site, image, k):
             out[k] = "lost in alarm"
@@ -120,26 +121,29 @@ def evaluate(
     out_of_service = (image.bits[point] & _LOST != 0) | (flags & _OUT_OF_SERVICE != 0)
     zones.healthy = np.bincount(zone[~out_of_service | vote], minlength=z)
     zones.votes = np.bincount(zone[vote], minlength=z)
-    manual = np.bincount(zone[vote & (effective & np.uint32(MANUAL) != 0)], minlength=z)
+    seen = _together(effective, site)
+    voting = np.flatnonzero(vote)
+    manual = np.bincount(zone[voting[effective[voting] & np.uint32(MANUAL) != 0]], minlength=z)
     # A detector that is not ready yet still counts in n: start-up must not weaken coincidence.
     needed = np.maximum(1, np.minimum(site.zone_needed, zones.healthy))
     was = zones.flags & np.uint32(FIRE) != 0
     latched = was | zones.recalled
     zones.recalled = np.zeros(z, np.bool_)
     fire = (zones.votes > 0) & ((zones.votes >= needed) | latched | (manual > 0))
-    present = np.bincount(zone[vote & (alarms.phase[point] == Phase.LIVE)], minlength=z) > 0
+    live = voting[alarms.phase[point[voting]] == Phase.LIVE]
+    present = np.bincount(zone[live], minlength=z) > 0
     zones.knock_ns = np.where(present, np.minimum(zones.knock_ns, mono_ns), FOREVER_NS)
     fire |= present & (mono_ns - zones.knock_ns >= site.zone_window_ns)
-    pre = np.bincount(zone[effective & np.uint32(PREALARM) != 0], minlength=z)
-    supervisory = np.bincount(zone[effective & np.uint32(SUPERVISORY) != 0], minlength=z)
+    pre = seen & np.uint32(PREALARM) != 0
+    supervisory = seen & np.uint32(SUPERVISORY) != 0
     lost = (site.zone_needed >= 2) & (site.zone_size >= 2)
     lost &= (zones.healthy == 1) | ((zones.healthy == 0) & zones.coincidence_lost)
     enabled = zones.gates & _DISABLED == 0
     fire &= enabled | latched  # a disabled zone comes into no alarm, and leaves none
     after = (
         fire * np.uint32(FIRE)
-        | (((pre > 0) | ((zones.votes > 0) & ~fire)) & enabled) * np.uint32(PREALARM)
-        | ((supervisory > 0) & enabled) * np.uint32(SUPERVISORY)
+        | ((pre | ((zones.votes > 0) & ~fire)) & enabled) * np.uint32(PREALARM)
+        | (supervisory & enabled) * np.uint32(SUPERVISORY)
         | lost * np.uint32(FAULT)
         | zones.gates
         | _inner(alarms, site)
@@ -156,6 +160,14 @@ def evaluate(
     )
     zones.coincidence_lost = lost
     return out, bool((fire != was).any())
+
+
+def _together(flags: U4, site: Site) -> U4:
+    """Flags of the members, [m], or-ed by zone, [z]."""
+    out = np.zeros(len(site.zone_needed), np.uint32)
+    if flags.size:
+        out[site.zone_with_members] = np.bitwise_or.reduceat(flags, site.zone_start)
+    return out
 
 
 def _inner(alarms: Alarms, site: Site) -> U4:
