@@ -128,6 +128,8 @@ class _Checks:
         for link in self.site.links:
             serial = not isinstance(link, TcpLink)
             place = f"{link.host}:{link.port}" if isinstance(link, TcpLink) else link.port
+            if link.kind is LineKind.TCP_LISTEN:
+                serial, place = True, f"port {link.port} of this gateway"
             other = first.setdefault(place, link.name)
             if other != link.name:
                 path = ("links", link.name, "port" if serial else "host")
@@ -156,7 +158,7 @@ class _Checks:
         path: Path = ("devices", device.name, "link")
         others = [d for d in self.site.devices if d.link == link.name and d is not device]
         panel = next((d for d in others if d.panel is not None), None)
-        if device.panel is None and link.kind is not LineKind.SERIAL:
+        if device.panel is None and link.kind not in (LineKind.SERIAL, LineKind.TCP_LISTEN):
             if panel is not None and link.kind is LineKind.TCP:
                 self.add("panel.shared", path, link=link.name, other=panel.name,
                          line=self.line(("devices", panel.name)))  # fmt: skip

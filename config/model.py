@@ -22,10 +22,10 @@ class _Frozen(BaseModel):
 
 
 class TcpLink(_Frozen):
-    """Modbus TCP, or RTU frames through a serial server."""
+    """Modbus TCP, RTU frames through a serial server, or a device at `host` that connects to us."""
 
     name: str
-    kind: Literal[LineKind.TCP, LineKind.RTU_TCP]
+    kind: Literal[LineKind.TCP, LineKind.RTU_TCP, LineKind.TCP_LISTEN]
     host: str  # an address, never a name: a siren must not wait for a resolver
     port: int
     timeout_ns: int
