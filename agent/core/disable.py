@@ -211,8 +211,17 @@ def _happen(
         "since_wall_ns": entry.since_wall_ns,
         "left_s": max(0, entry.until_ns - now.mono_ns) // S if after is Phase.DISABLED else 0,
     }
-    record = Record(Lane.EVENT, f"disablement/{entry.target}", "disablement", now.mono_ns, body)
+    source = _source(state, entry.target)
+    record = Record(Lane.EVENT, source, "disablement", now.mono_ns, body)
     return [record, *(apply(state, now) if act in (Act.BEGIN, Act.END) else [])]
+
+
+def _source(state: State, target: str) -> str:
+    """The coalescing key: of a point its id, for two long names make a longer one."""
+    kind, _, name = target.partition("/")
+    if kind == "point" and name in state.site.plan.points.names:
+        name = str(state.site.ids[state.site.plan.points.names.index(name)])
+    return f"disablement/{kind}/{name}"
 
 
 def _wrong(state: State, target: str) -> str:

@@ -173,7 +173,7 @@ class World:
             q = [quality.get(k, 0) if isinstance(quality, dict) else quality for k in mine]
             out.append(
                 ReadingBlock(
-                    device,
+                    next(i for i, p in enumerate(self.plan.polls) if p.device == device),
                     self.ns,
                     np.array(mine, np.int32),
                     np.array([values[k] for k in mine], np.float64),
