@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from config.alarm_checks import check_alarms
 from config.loader import Document
 from config.model import (
+    Dc09Courier,
     Device,
     Gb26875Courier,
     Link,
@@ -218,14 +219,19 @@ class _Checks:
         """Addresses are of points, zones or sirens that there are."""
         sirens = {s.name for s in self.site.sirens}
         for courier in self.site.couriers:
+            numbers: tuple[tuple[str, int], ...] = ()
+            key = "addresses"
             if isinstance(courier, Gb26875Courier):
-                for name, _ in courier.addresses:
-                    path = ("couriers", courier.name, "addresses", name)
-                    if name in sirens or name in self.zone_of:
-                        continue
-                    points = self.point_reference(name, path)
-                    if points and name != f"{name.partition('.')[0]}.{points[0].name}":
-                        self.add("ref.unknown", path, "", noun="point", value=name)
+                numbers = courier.addresses
+            elif isinstance(courier, Dc09Courier):
+                numbers, key = courier.zones, "zones"
+            for name, _ in numbers:
+                path = ("couriers", courier.name, key, name)
+                if name in sirens or name in self.zone_of:
+                    continue
+                points = self.point_reference(name, path)
+                if points and name != f"{name.partition('.')[0]}.{points[0].name}":
+                    self.add("ref.unknown", path, "", noun="point", value=name)
 
     # --- zones, sirens, effects -----------------------------------------------------------------
 

@@ -253,6 +253,29 @@ class Gb26875Courier(_Frozen):
     addresses: tuple[tuple[str, int], ...]
 
 
+class Dc09Courier(_Frozen):
+    """An alarm receiving centre reached by SIA DC-09. zones: (point, zone or siren, number)."""
+
+    name: str
+    kind: Literal["dc09"]
+    receivers: tuple[tuple[str, int], ...]  # host, port: the main one, then the stand-by
+    transport: str
+    format: str
+    account: str
+    receiver: str
+    line: str
+    key_file: str
+    supervise_ns: int
+    reply_ns: int
+    tries: int
+    text: bool
+    prealarm: str
+    zones: tuple[tuple[str, int], ...]
+
+
+AnyCourier = MqttCourier | Gb26875Courier | Dc09Courier
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -264,6 +287,6 @@ class Site(_Frozen):
     zones: tuple[Zone, ...]
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
-    couriers: tuple[MqttCourier | Gb26875Courier, ...]
+    couriers: tuple[AnyCourier, ...]
     day: tuple[DayHours, ...] = ()
     test_groups: tuple[WalkGroup, ...] = ()

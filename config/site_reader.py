@@ -114,7 +114,7 @@ def read_site(
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
     effects = reader.effects(found)
-    couriers: tuple[model.MqttCourier | model.Gb26875Courier, ...] = reader.named(
+    couriers: tuple[model.AnyCourier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
     )
     evaluation: Evaluation | None = Evaluation()
