@@ -28,6 +28,7 @@ from config.plan import (
     PLAN_VERSION,
     VALUE_TYPES,
     Courier,
+    DayHours,
     Device,
     Line,
     Output,
@@ -37,6 +38,7 @@ from config.plan import (
     Plan,
     PointTable,
     Poll,
+    WalkGroup,
     WordRule,
     Zone,
     bit_field,
@@ -166,7 +168,12 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
     devices = {d.name: d for d in site.devices}
     for zone in site.zones:
         members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(Zone(zone.name, members, zone.needed, zone.window_ns, zone.trend_fire))
+        zones.append(
+            Zone(
+                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
+                zone.acknowledge_ns, zone.investigate_ns,
+            )
+        )  # fmt: skip
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,
@@ -192,6 +199,10 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
             panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
         ),
         people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
+        day=tuple(DayHours(h.days, h.first, h.last) for h in site.day),
+        test_groups=tuple(
+            WalkGroup(g.name, tuple(zone_index[z] for z in g.zones)) for g in site.test_groups
+        ),
     )
 
 

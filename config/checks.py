@@ -7,11 +7,12 @@ sound and fires that sound nothing. All problems of the pass at once, in the ord
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from config.alarm_checks import check_alarms
 from config.effect_checks import EffectChecks
 from config.loader import Document
-from config.members import by_name, members_of
+from config.members import by_name, members_of, named_points
 from config.model import (
     Dc09Courier,
     Device,
@@ -36,6 +37,7 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     checks.links()
     checks.devices()
     checks.zones()
+    checks.alarms()
     checks.sirens()
     effects = EffectChecks(checks)
     effects.rows()
@@ -246,6 +248,15 @@ class Checks:
             elif zone.needed > len(seen):
                 self.add("zone.needed", (*path, "alarm"), "zone.needed", needed=str(zone.needed),
                          count=str(len(seen)))  # fmt: skip
+
+    def alarms(self) -> None:
+        check_alarms(self.site, self.document, self.problems, self.zone_points)
+
+    def zone_points(self, name: str) -> Sequence[Point]:
+        """The points of a zone; none after a problem."""
+        if name in self.broken_zones:
+            return ()
+        return [p for _, p in named_points(self.zone_of[name].members, self.device_of)]
 
     def sirens(self) -> None:
         first: dict[tuple[str, int], str] = {}

@@ -414,3 +414,22 @@ TABLE_PROBLEMS_MAX = 100
 # --- zones ----------------------------------------------------------------------------------
 ZONE_WINDOW_NS_MIN = 1 * S  # of a double knock
 ZONE_WINDOW_NS_MAX = 600 * S
+
+# --- alarm management -------------------------------------------------------------------------
+PAST_ALARMS_MAX = 100  # kept to be classified
+RESOUND_NS = 60 * S  # a silenced fire that was gone for so long and rises again is a new alarm
+DISABLEMENTS_MAX = 256  # standing at a time; whole zones are disabled as zones
+DISABLE_NS_DEFAULT = 8 * 3_600 * S  # a shift
+DISABLE_NS_MIN = 60 * S
+DISABLE_NS_MAX = 30 * 24 * 3_600 * S  # what stands for longer is not a disablement: change the site
+DISABLE_REMIND_NS = 24 * 3_600 * S
+ORDER_TEXT_CHARS_MAX = 200  # of an operator's reason
+WALK_POINTS_MAX = 1_000  # of one group: its lists of names go into one record
+WALK_GROUPS_MAX = 1_000
+WALK_RESET_NS = 15 * S  # a test alarm is reset by itself after this ...
+WALK_OUTLAST_NS = 60 * S  # ... and is real when it stands for so long after that
+WALK_IDLE_NS = 1_800 * S  # a test in which nothing happens for so long ends
+WALK_NS_DEFAULT = 8 * 3_600 * S  # and every test ends after this
+WALK_NS_MAX = 12 * 3_600 * S
+DELAY_NS_MIN = 10 * S
+DELAY_NS_MAX = 600 * S  # T1 and T2 together (EN 54-2, 7.11; GB 4717)

@@ -6,7 +6,7 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import centre_messages, effect_messages
+from config import alarm_messages, centre_messages, effect_messages
 
 Pair = tuple[str, str]
 
@@ -474,8 +474,8 @@ HINTS: dict[str, Pair] = {
     ),
 }
 
-TEXTS |= centre_messages.TEXTS
-HINTS |= centre_messages.HINTS
-NOUNS |= effect_messages.NOUNS
-TEXTS |= effect_messages.TEXTS
-HINTS |= effect_messages.HINTS
+for _more in (alarm_messages, effect_messages):
+    NOUNS |= _more.NOUNS
+for _module in (alarm_messages, centre_messages, effect_messages):
+    TEXTS |= _module.TEXTS
+    HINTS |= _module.HINTS

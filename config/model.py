@@ -174,6 +174,23 @@ class Zone(_Frozen):
     needed: int
     window_ns: int = 0  # double knock: a first knock that stands for longer is fire
     trend_fire: bool = False
+    acknowledge_ns: int = 0  # T1 and T2 of an investigation by day; 0: none
+    investigate_ns: int = 0
+
+
+class DayHours(_Frozen):
+    """See plan.DayHours."""
+
+    days: int
+    first: int
+    last: int
+
+
+class WalkGroup(_Frozen):
+    """Zones that are walk-tested together."""
+
+    name: str
+    zones: tuple[str, ...]
 
 
 class Siren(_Frozen):
@@ -306,3 +323,5 @@ class Site(_Frozen):
     effects: tuple[Effect, ...]
     couriers: tuple[AnyCourier, ...]
     people: tuple[Person, ...] = ()
+    day: tuple[DayHours, ...] = ()
+    test_groups: tuple[WalkGroup, ...] = ()

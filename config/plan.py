@@ -236,6 +236,25 @@ class Zone:
     needed: int = 1
     window_ns: int = 0  # double knock: a first knock that stands for longer is fire; 0: for ever
     trend_fire: bool = False  # one trend is fire here, without a second point that agrees
+    acknowledge_ns: int = 0  # T1: by day a first fire waits so long for somebody to see it ...
+    investigate_ns: int = 0  # T2: ... and then so long for somebody to look; 0 and 0: it does not
+
+
+@dataclass(frozen=True, slots=True)
+class DayHours:
+    """When people are there to investigate. Local time; `last` before `first`: over midnight."""
+
+    days: int  # bit 0 is Monday; of the day on which the hours begin
+    first: int  # minute of the day
+    last: int  # and the one before which they end
+
+
+@dataclass(frozen=True, slots=True)
+class WalkGroup:
+    """Zones that are walk-tested together. Every zone is a group of its own, too."""
+
+    name: str
+    zones: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +333,8 @@ class Plan:
     couriers: tuple[Courier, ...]
     panels: tuple[Panel, ...] = ()
     people: tuple[Person, ...] = ()
+    day: tuple[DayHours, ...] = ()
+    test_groups: tuple[WalkGroup, ...] = ()
 
 
 _ROWS: dict[str, type[Any]] = {
@@ -327,6 +348,8 @@ _ROWS: dict[str, type[Any]] = {
     "couriers": Courier,
     "panels": Panel,
     "people": Person,
+    "day": DayHours,
+    "test_groups": WalkGroup,
 }
 
 

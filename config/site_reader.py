@@ -10,6 +10,7 @@ from typing import TypeVar
 import yaml
 
 from config import model
+from config.alarm_reader import read_day, read_investigation, read_walk_group
 from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
@@ -30,6 +31,7 @@ from config.limits import (
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
     TURNAROUND_NS_MAX,
+    WALK_GROUPS_MAX,
     ZONE_WINDOW_NS_MAX,
     ZONE_WINDOW_NS_MIN,
 )
@@ -43,7 +45,7 @@ from config.words import Direction, LineKind
 
 _SITE = Keys(
     ("site", "links", "devices"),
-    ("zones", "sirens", "effects", "couriers", "evaluate", "people"),
+    ("zones", "sirens", "effects", "couriers", "evaluate", "people", "day", "test_groups"),
 )
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
@@ -57,7 +59,7 @@ _LINK_KINDS = {
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
 _REGIONS = ("cn", "eu", "us", "other")
-_ZONE = Keys(("points", "alarm"), ("trend",))
+_ZONE = Keys(("points", "alarm"), ("trend", "investigation"))
 _SIREN = Keys(("device", "coil"), ("read_back",))
 
 T = TypeVar("T")
@@ -119,11 +121,16 @@ def read_site(
     if "evaluate" in found:
         own = [f"{d.name}.{p.name}" for d in devices for p in d.points]
         evaluation = read_evaluation(reader, found["evaluate"], own, reader.zone)
+    day = read_day(reader, found["day"], ("day",)) if "day" in found else ()
+    groups = reader.named(
+        found, "test_groups", WALK_GROUPS_MAX, lambda n, _, v, p: read_walk_group(reader, n, v, p)
+    )
     if head is None or evaluation is None or len(problems) + problems.left_off > before:
         return None
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers, people=people,
+        day=day or (), test_groups=groups,
     )  # fmt: skip
     devices_read = reader.device_reader
     return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
@@ -281,10 +288,14 @@ class _SiteReader(Reader):
         trend: str | None = "prealarm"
         if "trend" in found:
             trend = self.choice(found["trend"], (*path, "trend"), ("prealarm", "fire"))
-        if rule is None or trend is None or any(m is None for m in members):
+        waits: tuple[int, int] | None = (0, 0)
+        if "investigation" in found:
+            waits = read_investigation(self, found["investigation"], (*path, "investigation"))
+        if rule is None or trend is None or waits is None or any(m is None for m in members):
             return None
         return model.Zone(name=name, members=tuple(m or "" for m in members), needed=rule[0],
-                          window_ns=rule[1], trend_fire=trend == "fire")  # fmt: skip
+                          window_ns=rule[1], trend_fire=trend == "fire",
+                          acknowledge_ns=waits[0], investigate_ns=waits[1])  # fmt: skip
 
     def _needed(self, node: yaml.Node, path: Path) -> tuple[int, int] | None:
         """`any`, `2 of n` (n is however many the zone has) or `2 of n within 60s`: (k, window)."""

@@ -19,16 +19,20 @@ import numpy as np
 from agent.core import (
     alarms,
     commands,
+    delay,
     detect,
+    disable,
     effects,
     effects_memory,
     health,
     kernels,
+    lasting,
     look,
     memory,
     panel,
     recall,
     records,
+    walktest,
     zones,
 )
 from agent.core.image import new_image
@@ -108,6 +112,9 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
     _samples(state, inputs, now, out)
     _health(state, state.health, inputs, now, out, orders)
+    out += disable.step(state, now)
+    if walktest.due(state, now) or delay.due(state, now):
+        state.alarms.touched = True
     if state.alarms.touched or effects.due(state.effects, now.mono_ns):
         _decide(state, state.health, now, out, orders, merged)
     if state.effects.unproven_ns:
@@ -140,8 +147,12 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
-    effects_memory.merge(state.effects, found.effects, now, same_boot=found.boot == state.boot_id)
-    return recall.merge(found, holders, state.boot_id, now, again=again)
+    same_boot = found.boot == state.boot_id
+    effects_memory.merge(state.effects, found.effects, now, same_boot=same_boot)
+    out = recall.merge(found, holders, state.boot_id, now, again=again)
+    if not again:
+        out += lasting.restore(state, found.more, now, same_boot=same_boot)
+    return out
 
 
 def _samples(state: State, inputs: Inputs, now: Now, out: list[Record]) -> None:
@@ -230,6 +241,10 @@ def _decide(
     stamp = (now.mono_ns, now.wall_ns)
     for k, why in zones.agreeing(a, site, state.image).items():
         out += alarms.settle_fire(a, site, state.image, k, why, stamp)
+    out += walktest.step(state, now)
+    out += delay.step(state, now)
+    a.raised.clear()
+    a.rose.clear()
     more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
@@ -250,8 +265,15 @@ def _snapshot(state: State) -> bytes | None:
     if not state.alarms.unsaved:
         return None
     state.alarms.unsaved = False
-    kept = effects_memory.keep(state.effects)
-    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site, kept)
+    data = memory.encode(
+        state.boot_id,
+        state.alarms,
+        state.zones,
+        state.book,
+        state.site,
+        kept=effects_memory.keep(state.effects),
+        more=lasting.dump(state),
+    )
     if data == state.saved:
         return None
     state.saved = data

@@ -45,6 +45,7 @@ class Outputs:
     faulted: set[int] = field(default_factory=set)
     reads: dict[int, bool | None] = field(default_factory=dict)  # output -> last read-back
     held: frozenset[int] = frozenset()  # the latch re-applied these before the first cycle
+    barred: frozenset[int] = frozenset()  # disabled by an operator (agent.core.disable)
     settled: bool = False  # an output that was never ordered is to be off
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.core import kernels, panel
+from agent.core import classify, delay, disable, kernels, panel, walktest
 from agent.core.detect import readiness
 from agent.core.effects import GENERAL
 from agent.core.site import FOREVER_NS
@@ -33,7 +33,9 @@ def status(state: State, now: Now) -> dict[str, Any]:
     flags: words of everything that stands anywhere; counts: word -> points; first_alarm with its
     source, name and both times (mono_ns 0: before this boot); zones,
     outputs: one row each; active: the first STATUS_ACTIVE_MAX points in alarm, in alarm order,
-    then other points that are not normal; faults: what stands beyond points.
+    then other points that are not normal; faults: what stands beyond points; mode: "day" or
+    "night"; disabled, test, delay: what operators took out of service, the walk test and the
+    investigation that run (None: none); last_alarms: to be classified, the latest first.
     """
     return {
         **head(state, now),
@@ -84,6 +86,11 @@ def head(state: State, now: Now) -> dict[str, Any]:
         "effects": _effects(state, now),
         "active": _active(state, now),
         "faults": faults,
+        "mode": "day" if delay.is_day(site.plan, now) else "night",
+        "disabled": disable.rows(state, now),
+        "test": walktest.row(state, now),
+        "delay": delay.row(state, now),
+        "last_alarms": classify.rows(state),
     }
 
 
@@ -152,6 +159,7 @@ def _outputs(state: State) -> list[dict[str, Any]]:
                 "read_back": state.effects.reads.get(i),
                 "proven": last is not None and i not in state.effects.unproven_ns,
                 "fault": i in state.effects.faulted,
+                "disabled": disable.output_disabled(state, i),
             }
         )
     return out

@@ -79,6 +79,7 @@ class Runtime:
         self._notices: dict[str, Notice] = {}
         self._commands: list[Command] = []
         self._recalled: bytes | None = None
+        self._heard = False  # what was before the start is known
         self._on: dict[str, str] = {}  # what the latch holds
         self._answer: dict[str, Any] = {}  # what the last order came to
         self.cycles = 0
@@ -189,6 +190,7 @@ class Runtime:
             notices=tuple(self._notices.values()),
             recalled=self._recalled,
         )
+        self._heard = self._heard or self._recalled is not None
         first = not self.first_cycle_ns and bool(self._blocks)
         self._panel_events.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
@@ -206,6 +208,8 @@ class Runtime:
                 self._link.kick()
             if outcome.alarm_state is not None:
                 self._link.keep(outcome.alarm_state)
+            if self._heard:
+                self._link.route(self.state.disabled.couriers())
         self._log_faults(outcome.records)
         for record in outcome.records:
             if record.what == "operator":

@@ -101,6 +101,7 @@ class Courier:
         self.name = name
         self.unsigned = unsigned
         self.connected = False
+        self.disabled = False  # by an operator: fires and events stay here (agent.record.routing)
         self.text = "has not come yet"
         self._shelf = shelf
         self._ring = ring
@@ -169,6 +170,8 @@ class Courier:
             self._width = COURIER_WINDOW
         for stream in self._streams():
             lane = stream[0]
+            if self.disabled and lane in _UNSIGNED:
+                continue
             while self._outlet is outlet and self._room(lane):
                 if outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
                     return
@@ -314,6 +317,7 @@ class Courier:
             "name": self.name,
             "following": self.follows,
             "connected": self.connected,
+            "disabled": self.disabled,
             "text": self.text,
             "waiting": waiting,
             "under_way": len(self._flight),
