@@ -150,6 +150,7 @@ def _named(state: State, target: str) -> list[int]:
     """All sirens, or the one siren or relay that `output/NAME` names; not one that is on."""
     outputs = state.site.plan.outputs
     on = {k for k, c in state.effects.commanded.items() if c.on} | set(state.effects.held)
+    on |= {k for k, reads in state.effects.reads.items() if reads}  # why, is not known yet
     return [
         k for k in state.signals.tried
         if k not in on
