@@ -101,6 +101,7 @@ class Runtime:
         self._deliveries: dict[str, Delivery] = {}
         self._duty_checks: dict[str, DutyCheck] = {}
         self._hands: Hands | None = None
+        self._let_go: frozenset[int] = frozenset()  # of the last moments: no cycle takes them back
         self._gpio: GpioLines | None = None
         self._recalled: bytes | None = None
         self._on: dict[str, str] = {}  # what the latch holds
@@ -132,6 +133,7 @@ class Runtime:
         """The process ends by order: fault outputs let go. Whether there are any."""
         assert self._hands is not None
         faults = [k for k, o in enumerate(self.plan.outputs) if o.kind == OutputKind.FAULT]
+        self._let_go = frozenset(faults)
         for k in faults:
             self._hands.order(Order(k, True, "steady", self.clock.now().mono_ns))
         return bool(faults)
@@ -267,6 +269,8 @@ class Runtime:
         assert self._hands is not None
         before = dict(self._on)
         for order in orders:
+            if order.output in self._let_go:
+                continue
             self._hands.order(order)
             name = self.plan.outputs[order.output].name
             if order.kept and order.on:
