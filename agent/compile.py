@@ -33,6 +33,7 @@ from config.plan import (
     Output,
     Panel,
     PanelRule,
+    Person,
     Plan,
     PointTable,
     Poll,
@@ -187,6 +188,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         effects=_effects(site, refs, devices),
         couriers=tuple(_courier(c) for c in site.couriers),
         panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+        people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
         inputs=tuple(_input(i, point_index) for i in site.inputs),
         self_tests=_self_tests(site.self_test),
     )

@@ -25,6 +25,7 @@ NOUNS: dict[str, Pair] = {
     "a pair": ("a list of two quantities", "两个带单位数值的列表"),
     "a parity": ("a parity", "校验方式"),
     "a path": ("a path", "路径"),
+    "a PIN's hash": ("the hash of a PIN", "PIN 的散列值"),
     "a point": ("the name of a point", "点位名"),
     "a profile": ("the name of a profile", "设备模板名"),
     "a quantity": ("a number with its unit", "带单位的数值"),
@@ -226,6 +227,7 @@ TEXTS: dict[str, Pair] = {
     ),
     "offset.form": ("'{value}' is not an offset from UTC", "“{value}”不是有效的时区偏移"),
     "address.twice": ("'{other}' has this address already", "“{other}”已使用该地址"),
+    "pin.form": ("expected the hash of a PIN", "此处应为 PIN 的散列值"),
     "url.form": ("'{value}' is not the url of a broker", "“{value}”不是消息服务器网址"),
     "url.secret": ("a url carries no password", "网址中不得包含密码"),
     "url.insecure": ("mqtt:// sends everything in plain text", "mqtt:// 以明文传输"),
@@ -270,14 +272,6 @@ TEXTS: dict[str, Pair] = {
     "zone.needed": (
         "{needed} must alarm, but the zone has {count}",
         "需要 {needed} 个报警，但该分区只有 {count} 个点位",
-    ),
-    "siren.coil": (
-        "coil {coil} does not exist: '{profile}' has {count}, counted from 0",
-        "线圈 {coil} 不存在：“{profile}”有 {count} 个，从 0 开始编号",
-    ),
-    "siren.twice": (
-        "this coil is already siren '{other}' (line {line})",
-        "该线圈已是警报器“{other}”（第 {line} 行）",
     ),
     "siren.none": (
         "points can raise fire, but there is no siren to sound",
@@ -463,6 +457,10 @@ HINTS: dict[str, Pair] = {
         "请缩短 reply_timeout 或减少 resends",
     ),
     "offset.form": ("write '+08:00' in quotes", "请写“+08:00”并加引号"),
+    "pin.form": (
+        "run 'embergate pin' and copy the line that it prints; never write a PIN here",
+        "请运行“embergate pin”并复制其输出；切勿在此写 PIN 本身",
+    ),
     "url.form": ("write mqtts://broker.example:8883", "请写 mqtts://broker.example:8883 的形式"),
     "url.secret": ("use username and password_file", "请使用 username 和 password_file"),
     "url.insecure": (

@@ -299,6 +299,14 @@ class Dc09Courier(_Frozen):
 AnyCourier = MqttCourier | Gb26875Courier | Dc09Courier
 
 
+class Person(_Frozen):
+    """Somebody with a PIN; `pin` is its hash."""
+
+    name: str
+    level: str
+    pin: str
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -311,6 +319,7 @@ class Site(_Frozen):
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
     couriers: tuple[AnyCourier, ...]
+    people: tuple[Person, ...] = ()
     signals: tuple[Siren, ...] = ()  # lamps, buzzers, relays, fault outputs
     inputs: tuple[Input, ...] = ()
     self_test: SelfTest = SelfTest()

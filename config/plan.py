@@ -305,6 +305,15 @@ class Courier:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a PIN."""
+
+    name: str
+    level: str  # words.LEVELS
+    pin: str  # as `embergate pin` wrote it, see config.pin: never the PIN itself
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole site, compiled. `digest` is SHA-256 of the source files and the id ledger."""
 
@@ -323,6 +332,7 @@ class Plan:
     effects: tuple[Effect, ...]
     couriers: tuple[Courier, ...]
     panels: tuple[Panel, ...] = ()
+    people: tuple[Person, ...] = ()
     inputs: tuple[Input, ...] = ()
     self_tests: tuple[SelfTest, ...] = ()
 
@@ -337,6 +347,7 @@ _ROWS: dict[str, type[Any]] = {
     "effects": Effect,
     "couriers": Courier,
     "panels": Panel,
+    "people": Person,
     "inputs": Input,
     "self_tests": SelfTest,
 }

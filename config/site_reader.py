@@ -23,6 +23,7 @@ from config.limits import (
     LINES_MAX,
     MS,
     OUTPUTS_MAX,
+    PEOPLE_MAX,
     POINTS_MAX,
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
@@ -31,6 +32,7 @@ from config.limits import (
     ZONE_WINDOW_NS_MIN,
 )
 from config.loader import Document
+from config.people_reader import read_person
 from config.problems import Path, Problems
 from config.profiles import Profile
 from config.quantity import compatible, convert, parse
@@ -40,7 +42,17 @@ from config.words import FLAG_WORDS, LineKind
 
 _SITE = Keys(
     ("site", "links", "devices"),
-    ("zones", "sirens", "signals", "inputs", "self_test", "effects", "couriers", "evaluate"),
+    (
+        "zones",
+        "sirens",
+        "signals",
+        "inputs",
+        "self_test",
+        "effects",
+        "couriers",
+        "evaluate",
+        "people",
+    ),
 )
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
@@ -120,6 +132,7 @@ def read_site(
     couriers: tuple[model.AnyCourier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
     )
+    people = reader.named(found, "people", PEOPLE_MAX, lambda *a: read_person(reader, *a))
     evaluation: Evaluation | None = Evaluation()
     if "evaluate" in found:
         own = [f"{d.name}.{p.name}" for d in devices for p in d.points]
@@ -130,7 +143,7 @@ def read_site(
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers, signals=signals, inputs=inputs,
-        self_test=self_test,
+        self_test=self_test, people=people,
     )  # fmt: skip
     devices_read = reader.device_reader
     return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
