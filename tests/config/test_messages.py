@@ -26,7 +26,7 @@ def test_both_languages_have_the_same_placeholders(table: str) -> None:
 def test_every_message_is_used_and_every_used_one_exists() -> None:
     text = "".join(p.read_text() for p in SOURCES)
     text += (Path(messages.__file__).parents[1] / "agent" / "compile.py").read_text()
-    plain = set(re.findall(r'"([a-z_]+(?:\.[a-z_0-9]+)?)"', text))
+    plain = set(re.findall(r'"([a-z_][a-z_0-9]*(?:\.[a-z_0-9]+)?)"', text))
     assert not set(messages.TEXTS) - plain
     families = {m.split(".")[0] for m in (*messages.TEXTS, *messages.HINTS) if "." in m}
     said = {m for m in _ID.findall(text) if m.split(".")[0] in families}
