@@ -112,6 +112,31 @@ EFFECT_TEXT_CHARS_MAX = 200  # of a cause in words, of a message
 TEST_PULSE_NS = 2 * S  # how long a siren sounds for a detector in a walk test
 READBACK_WAIT_NS = 2 * S  # an output that does not read back as ordered by then is a fault
 
+# --- outputs, lamps and inputs of the gateway itself ------------------------------------------
+INPUTS_MAX = 64
+GPIO_LINE_MAX = 1_023  # offset on its chip
+GPIO_RETRY_NS = 1 * S  # a line that cannot be had is asked for again this often, for ever
+GPIO_EVENTS_MAX = 16  # edges of one line kept by the kernel
+DEBOUNCE_NS_DEFAULT = 50 * MS
+DEBOUNCE_NS_MAX = 10 * S
+INPUT_STUCK_NS = 30 * S  # a button held for longer is stuck
+INPUT_LOOK_NS = 1 * S  # a line is read this often, whatever edges it told
+PATTERN_LINE_FACTOR = 2  # the shortest part of a pattern is so many rounds of its line's coils
+OUTPUT_TIMEOUT_FACTOR = 2  # a board with a timeout is spoken to so many times within it
+LAMP_HOLD_NS = 300 * S  # the lamps of a fire's call stay so long (GB 26875.1: at least 5 minutes)
+CALL_FAILED_NS = 10 * S  # a fire that is not at its centre by then failed (GB 26875.1)
+DUTY_WAIT_NS = 600 * S  # a duty check that nobody answers ends then (GB 26875.1)
+DUTY_CHECKS_MAX = LINES_MAX
+RELEASE_WAIT_NS = 300 * MS  # a stop waits so long for its fault outputs to be let go
+TEST_NS_DEFAULT = 10 * S  # of sirens and lamps
+TEST_NS_MAX = 60 * S
+TEST_READ_NS = 10 * S  # an output that did not read back as tested by then failed
+SELF_TEST_NS_MIN = 3_600 * S
+SELF_TEST_NS_MAX = 31 * 24 * 3_600 * S
+SELF_TEST_LATE_MIN = 10  # minutes: a scheduled test later than this waits for the next week
+DAY_BEGINS_MIN = 8 * 60  # nothing scheduled sounds before ...
+DAY_ENDS_MIN = 20 * 60  # ... or after
+
 # --- between processes ----------------------------------------------------------------------
 IPC_MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 IPC_CLIENTS_MAX = 32

@@ -6,7 +6,7 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import alarm_messages, centre_messages, effect_messages
+from config import alarm_messages, centre_messages, effect_messages, signal_messages
 
 Pair = tuple[str, str]
 
@@ -272,14 +272,6 @@ TEXTS: dict[str, Pair] = {
         "{needed} must alarm, but the zone has {count}",
         "需要 {needed} 个报警，但该分区只有 {count} 个点位",
     ),
-    "siren.coil": (
-        "coil {coil} does not exist: '{profile}' has {count}, counted from 0",
-        "线圈 {coil} 不存在：“{profile}”有 {count} 个，从 0 开始编号",
-    ),
-    "siren.twice": (
-        "this coil is already siren '{other}' (line {line})",
-        "该线圈已是警报器“{other}”（第 {line} 行）",
-    ),
     "bus.alarm_within": (
         "an alarm on this line may take {found} to be read, with one dead unit",
         "若有一台设备失联，该线路上的报警最长需 {found} 才能读到",
@@ -474,8 +466,8 @@ HINTS: dict[str, Pair] = {
     ),
 }
 
-for _more in (alarm_messages, effect_messages):
+for _more in (alarm_messages, effect_messages, signal_messages):
     NOUNS |= _more.NOUNS
-for _module in (alarm_messages, centre_messages, effect_messages):
+for _module in (alarm_messages, centre_messages, effect_messages, signal_messages):
     TEXTS |= _module.TEXTS
     HINTS |= _module.HINTS

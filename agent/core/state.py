@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.core import alarms, delay, detect, disable, effects, health, panel, walktest, zones
+from agent.core import (
+    alarms,
+    delay,
+    detect,
+    disable,
+    effects,
+    health,
+    panel,
+    signals,
+    walktest,
+    zones,
+)
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Notice
@@ -22,6 +33,7 @@ class State:
     zones: zones.Zones
     effects: effects.Effects
     book: panel.PanelBook
+    signals: signals.Signals
     disabled: disable.Registry = field(default_factory=disable.Registry)
     walk: walktest.Walk = field(default_factory=walktest.Walk)
     delay: delay.Delay = field(default_factory=delay.Delay)

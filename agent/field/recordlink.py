@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.core.types import Notice
+from agent.core.types import Delivery, DutyCheck, Notice
 from agent.field.outbox import EventOutbox, TelemetryOutbox
 from agent.ipc import Client, IpcError, Refused
 from config.limits import (
@@ -36,6 +36,12 @@ class Hearer(Protocol):
 
     def notice(self, notice: Notice) -> None:
         """A fault, or its end, outside the field process."""
+
+    def delivery(self, delivery: Delivery) -> None:
+        """How far the fire lane is at one destination."""
+
+    def duty(self, check: DutyCheck) -> None:
+        """A centre asks who is on duty."""
 
 
 class RecordLink:
@@ -173,6 +179,19 @@ class RecordLink:
                 self.telemetry.durable(int(message["seq"]))
             case "recalled":
                 self._recall(message.get("state"))
+            case "delivery":
+                self._hearer.delivery(
+                    Delivery(
+                        str(message["courier"]),
+                        int(message["sealed"]),
+                        int(message["waiting"]),
+                        bool(message["connected"]),
+                    )
+                )
+            case "duty":
+                self._hearer.duty(
+                    DutyCheck(str(message["courier"]), bool(message["asked"]), str(message["text"]))
+                )
             case "notice":
                 self._hearer.notice(
                     Notice(str(message["source"]), bool(message["fault"]), str(message["text"]))

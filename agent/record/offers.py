@@ -306,6 +306,14 @@ class Courier:
         self._dirty.clear()
         return out
 
+    def fires(self) -> int:
+        """Batches of fire that the destination has not acknowledged, of whatever epoch."""
+        waiting = 0
+        for ordinal in self._shelf.ordinals(Lane.FIRE):
+            first, last = self._shelf.ends(Lane.FIRE, ordinal) or (0, -1)
+            waiting += max(0, last - max(first - 1, self._acked.get((Lane.FIRE, ordinal), -1)))
+        return waiting
+
     def status(self) -> dict[str, Any]:
         """For `embergate status`. waiting: batches that are not acknowledged yet."""
         waiting = 0

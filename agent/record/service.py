@@ -27,7 +27,8 @@ from agent.record.settings import SOFTWARE, Settings
 from agent.record.shelf import Shelf
 from agent.record.store import Place, Row, Store
 from agent.record.tables import table_is_kept
-from agent.record.unsigned import TOPICS, Said, notice_of, take_delivered
+from agent.record.told import Told
+from agent.record.unsigned import Said, notice_of, take_delivered
 from agent.record.worker import Worker
 from config.limits import (
     ALARM_STATE_BYTES_MAX,
@@ -67,6 +68,7 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[str, int] = {}
         self._said = Said()
+        self.told = Told()
         self._started_ns = settings.clock.mono_ns()
         self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
         self._heartbeat_ns = self._started_ns
@@ -262,6 +264,7 @@ class Service:
         connection.on_close.append(lambda: self._fields.discard(connection))
         for source, text in self.faults.items():
             connection.send(notice(source, text))
+        self.told.again(connection)
         return {
             "durable": marks[Db.EVENTS],
             "telemetry_durable": marks[Db.TELEMETRY],
@@ -321,8 +324,7 @@ class Service:
         if not courier.follows:
             courier.connected = False
             self._courier_fault(courier, "the courier process is not there")
-            for topic in TOPICS:
-                self._fault(f"courier.{courier.name}.{topic}", "")
+            self.told.ask(courier.name, "", self._fields)
 
     async def _ack(self, connection: Connection, message: Message) -> Message:
         courier = self._courier_of(connection)
@@ -380,7 +382,8 @@ class Service:
         return {}
 
     def _courier_notice(self, connection: Connection, message: Message) -> Message:
-        self._fault(*notice_of(self._courier_of(connection).name, message))
+        courier = self._courier_of(connection)
+        self.told.ask(courier.name, notice_of(message), self._fields)
         return {}
 
     def _courier_fault(self, courier: Courier, text: str) -> None:
@@ -424,6 +427,7 @@ class Service:
         now_ns = self._clock.mono_ns()
         for courier in self._couriers.values():
             courier.pump(now_ns, partial(self._fetch, courier))
+        self.told.calls(self._couriers.values(), self._shelf, self._fields)
 
     def _fetch(self, courier: Courier, stream: Stream, after: int) -> None:
         async def fetch() -> None:
