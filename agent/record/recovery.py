@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.record.store import Store, Survey, is_damage, read_only_survey
+from agent.record.store import Store, Survey, is_damage, read_only_survey, sync_directory
 from config.limits import DAMAGED_FILES_KEPT
 
 
@@ -72,6 +72,7 @@ def _set_aside(store: Store, reason: str) -> Opening:
             source.replace(target.with_name(target.name + suffix))
     survey = store.open()
     marker_of(path).unlink(missing_ok=True)
+    sync_directory(path.parent)  # or the next start sets the new file aside
     return Opening(survey, damage=f"{reason}; kept as {target.name}", salvaged=salvaged)
 
 

@@ -108,7 +108,6 @@ class Store:
         sqlite3.Error or OSError when the disk cannot be written now.
         """
         self.close()
-        new = not self.path.exists()
         db = sqlite3.connect(self.path, isolation_level=None, cached_statements=32)
         try:
             self._prepare(db, check=check)
@@ -116,9 +115,13 @@ class Store:
         except BaseException:
             db.close()
             raise
+        # Each time: whoever made the file may have been killed before its name was on the disk.
+        try:
+            sync_directory(self.path.parent)
+        except BaseException:
+            db.close()
+            raise
         self._db = db
-        if new:
-            _sync_directory(self.path.parent)
         return survey
 
     def _prepare(self, db: sqlite3.Connection, *, check: bool) -> None:
@@ -336,7 +339,8 @@ def _roll_back(db: sqlite3.Connection) -> None:
         db.execute("ROLLBACK")
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory on the disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
