@@ -19,7 +19,6 @@ from agent.record.keys import KeyProblem, load_platform, load_signer
 from agent.record.plan_table import Site
 from agent.record.service import Service
 from agent.record.settings import Settings
-from agent.record.store import sync_directory
 
 EX_CONFIG = 78
 LOG = logging.getLogger("embergate.record")
@@ -63,8 +62,6 @@ def _settings(site: Site, state: Path, run_dir: Path, keys: Path) -> Settings:
     directory = state / "record"
     with contextlib.suppress(OSError):  # a disk that cannot be written is a fault, not the end
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Each time: the one who made it may have been killed before its name was on the disk.
-        sync_directory(state)
     return Settings(
         site=site,
         signer=load_signer(keys),
