@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from checker import EVENTS, Ledger, check_journal, check_receiver
-from disk import Control, Disk
+from checker import EVENTS, Ledger, check_journal, check_receiver, events_of
+from disk import EVERY_KIND, Control, Disk
 from world_record import (
     ROOT,
     CourierEnd,
@@ -34,6 +34,7 @@ from world_record import (
 from agent.ipc import Client, IpcError, Refused
 from agent.record.alarm_state import UNREADABLE
 from agent.uplink.batch import Opened, open_batch
+from agent.uplink.events import EventRecord
 from config.plan import encode_plan
 
 MEMORY = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path("/tmp")
@@ -126,9 +127,19 @@ class Building:
 
     # --- the process ----------------------------------------------------------------------------
 
-    async def start(self, *, kill_at: int = 0) -> None:
-        """A record, that ends instead of making call number kill_at on its disk."""
-        self.control.calls, self.control.kill_at, self.control.failed = 0, kill_at, 0
+    async def start(
+        self, *, kill_at: int = 0, fail_at: int = 0, fail_count: int = 0, fail_errno: int = 0,
+        fail_kinds: int = EVERY_KIND, fresh: bool = True,
+    ) -> None:  # fmt: skip
+        """A record, that ends instead of making call number kill_at on its disk.
+
+        From call fail_at on so many fail. fresh: else what was ordered of the disk goes on.
+        """
+        page = self.control
+        if fresh:
+            page.calls, page.kill_at, page.failed = 0, kill_at, 0
+            page.fail_at, page.fail_count = fail_at, fail_count
+            page.fail_errno, page.fail_kinds = fail_errno, fail_kinds
         (self.root / "calls").unlink(missing_ok=True)
         argv = ["--plan", "plan.cbor", "--state", "state", "--run", "run", "--keys", "keys"]
         argv = [a if a.startswith("--") else str(self.root / a) for a in argv]
@@ -139,7 +150,7 @@ class Building:
     async def connect(self, on_event: Callable[[dict[str, Any]], None] | None = None) -> Client:
         """A client as soon as the record listens. Raises IpcError when it ended."""
         assert self.ended is not None
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 45
         while True:
             try:
                 return await Client.connect(self.run / "record.sock", on_event)
@@ -205,19 +216,23 @@ class Building:
         await self.kill()
         return lived
 
-    async def join(self) -> None:
-        """Hello, with what the record must remember; and the courier follows."""
+    async def join(self, *, patient: bool = False) -> None:
+        """Hello, with what the record must remember; and the courier follows.
+
+        patient: the disk may not have answered yet, and then nothing is known.
+        """
         self.field = field = FieldEnd(self.session)
         reply = await field.join(self)  # type: ignore[arg-type] -- all it needs of a world
-        told = self.ledger.durable.get(self.session, 0)
+        unknown = patient or self.control.fail_at
+        told = 0 if unknown else self.ledger.durable.get(self.session, 0)
         if reply["durable"] < told:
             raise Broken(f"{told} were promised, {reply['durable']} are there")
-        told = self.ledger.telemetry.get(self.session, 0)
+        told = 0 if unknown else self.ledger.telemetry.get(self.session, 0)
         if reply["telemetry_durable"] < told:
             raise Broken(f"{told} blocks were promised, {reply['telemetry_durable']} are there")
         field.telemetry_durable = self.blocks = reply["telemetry_durable"]
         self.said = reply["durable"]
-        if self.states_kept and not self._recalls(reply["state"]):
+        if self.states_kept and not unknown and not self._recalls(reply["state"]):
             raise Broken(f"alarm state {self.states_kept} was kept, {reply['state']!r} is recalled")
         await self.platform.join(self)  # type: ignore[arg-type] -- as above
 
@@ -228,8 +243,8 @@ class Building:
             and self.states_kept <= int(state.split()[1]) <= self.states
         )
 
-    async def talk(self) -> None:
-        """One submission, some telemetry, now and then an alarm state."""
+    async def talk(self, lane: str = "") -> None:
+        """One submission (all of one lane, or of any), telemetry, now and then an alarm state."""
         assert self.field is not None
         assert self.field.client is not None
         client = self.field.client
@@ -237,23 +252,26 @@ class Building:
         for _ in range(self.rng.randint(1, 4)):
             self.said += 1
             # What was said and not promised is said again, and it is the same event.
-            lane = self.ledger.said.setdefault(
-                (self.session, self.said), str(self.rng.choice(EVENTS))
-            )
-            rows.append(event_row(self.said, lane))
+            chosen = lane or str(self.rng.choice(EVENTS))
+            chosen = self.ledger.said.setdefault((self.session, self.said), chosen)
+            rows.append(event_row(self.said, chosen))
         await client.call("submit", events=rows)
         for _ in range(2):
             self.blocks += 1
             row = block_row(self.blocks, self.blocks % 2)
             row[4] = self.blocks // 2 % 2  # the clock state flips: a batch ends
             await client.call("telemetry", blocks=[row], dropped={})
-        if self.rng.random() < 0.3:
+        if not lane and self.rng.random() < 0.3:
             self.states += 1
             number = self.states
             with contextlib.suppress(Refused):
                 await client.call("alarm_state", state=b"state %d" % number)
                 self.states_kept = number
         await asyncio.sleep(self.rng.random() * 0.004)
+
+    def events_in(self, opened: Opened) -> list[EventRecord]:
+        """The events of one batch."""
+        return [record for _, record in events_of([opened])]
 
     async def finish(self) -> None:
         """A life in peace: everything is said, promised, acknowledged; then all is judged."""
@@ -269,13 +287,13 @@ class Building:
         last = max(self.said, *names) if names else self.said
         field = self.field
         await field.until(lambda: field.durable >= last, 20)
-        await self._delivered()
+        await self.delivered()
         status = await self.stop()
         if status != 0:
             raise Broken(f"it ended with {status}: {self.log()[-2000:]}")
         self.judge()
 
-    async def _delivered(self, wait_s: float = 15) -> None:
+    async def delivered(self, wait_s: float = 15) -> None:
         """Until the platform has acknowledged everything."""
         assert self.field is not None
         assert self.field.client is not None
