@@ -117,6 +117,7 @@ class Store:
         sqlite3.Error or OSError when the disk cannot be written now.
         """
         self.close()
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)  # the start may have met a bad moment
         _write_again(self.path.with_name(self.path.name + "-wal"))
         db = sqlite3.connect(self.path, isolation_level=None, cached_statements=32)
         try:

@@ -255,7 +255,8 @@ class Building:
             chosen = lane or str(self.rng.choice(EVENTS))
             chosen = self.ledger.said.setdefault((self.session, self.said), chosen)
             rows.append(event_row(self.said, chosen))
-        await client.call("submit", events=rows)
+        reply = await client.call("submit", events=rows)
+        self.said = max(self.said, reply["taken"])  # it may have more of us than it has on disk
         for _ in range(2):
             self.blocks += 1
             row = block_row(self.blocks, self.blocks % 2)

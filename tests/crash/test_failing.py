@@ -27,13 +27,14 @@ async def fire_leaves(made: Building) -> None:
     """A fire that is told now reaches the platform, whatever the disk does."""
     assert made.field is not None
     assert made.field.client is not None
+    await made.talk(lane="event")  # it says how far it has taken us in
     await made.talk(lane="fire")
     wanted = made.said
     try:
         await made.platform.until(
             lambda: any(
                 record.seq == wanted and record.session == made.session
-                for opened in made.platform.order[-12:]
+                for opened in made.platform.order[-60:]
                 for record in made.events_in(opened)
             ),
             FIRE_WAIT_S,
