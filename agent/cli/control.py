@@ -103,6 +103,8 @@ def _print_status(console: Console, field: Message, record: Message | None) -> N
         return
     for source, text in record["faults"].items():
         console.print(f"record: {source}: {text}")
+    if day := record["store"].get("written_day_bytes"):
+        console.print(f"record: {day / 1e6:.1f} MB a day written to the disk")
     if record["couriers"]:
         console.print(_table("couriers", record["couriers"]))
 

@@ -21,6 +21,7 @@ from agent.record.ring import Db, Entry, Ring, db_of
 from agent.record.sealer import EpochPlace
 from agent.record.soundness import Judge
 from agent.record.store import Store, Survey, is_damage
+from agent.record.wear import Wear
 from agent.record.worker import Worker
 from config.limits import (
     DISK_HUNG_NS,
@@ -90,6 +91,7 @@ class Journal:
         self._epoch_stored = False
         self._reserve_ns = 0
         self._scrub_ns = mono_ns() + SCRUB_NS
+        self._wear = Wear(mono_ns())
         self._files: dict[Db, _File] = {}
         for db in Db:
             store = make_store(directory / f"{db}.db")
@@ -171,6 +173,7 @@ class Journal:
         if events.open and not events.busy and self._mono_ns() >= self._reserve_ns:
             self._reserve_ns = self._mono_ns() + RESERVE_LOOK_NS
             events.worker.submit(lambda _store: self._reserve.make(), self._reserve_made)
+        self._wear.look(self._mono_ns())
         if self._mono_ns() >= self._scrub_ns:
             self._scrub_ns = self._mono_ns() + SCRUB_NS
             for file in self._files.values():
@@ -327,4 +330,5 @@ class Journal:
             "sqlite": sqlite3.sqlite_version,
             "not_durable": {db.value: self.ring.pending(db) for db in Db},
             "not_durable_bytes": self.ring.pending_bytes(),
+            **self._wear.status(self._mono_ns()),
         }
