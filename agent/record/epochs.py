@@ -58,14 +58,16 @@ def next_epoch(
 
 
 def _orphans(events: Opening, telemetry: Opening, known: dict[int, EpochPlace]) -> list[EpochPlace]:
-    """Epochs that have telemetry, which is stored only after their own batch, and lack that batch.
+    """Epochs without their own batch, when some have telemetry, which is stored only after it.
 
     The end of the events' file, or all of it, is gone: cut off, or another file in its place. What
     was missing before an epoch that is there was declared by that one.
     """
     opened = max((o for lane, o in events.survey.ranges if lane == Lane.EPOCH), default=-1)
     used = {ordinal for _, ordinal in telemetry.survey.ranges}
-    return [known[ordinal] for ordinal in sorted(used) if ordinal > opened]
+    if max(used, default=-1) <= opened:
+        return []
+    return [known[ordinal] for ordinal in sorted(known) if ordinal > opened]
 
 
 def _is_behind(events: Opening, telemetry: Opening) -> bool:

@@ -165,7 +165,11 @@ class Store:
         db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         db.execute("PRAGMA mmap_size=0")
         db.execute("PRAGMA cache_size=-256")
-        db.execute("PRAGMA journal_mode=WAL")
+        mode = db.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != ("wal",):
+            # It does not raise when the disk refuses a write: it stays with a journal that is
+            # deleted, and a deletion that is not on the disk rolls back what was confirmed.
+            raise sqlite3.OperationalError(f"{self.path}: expected a WAL, found {mode}")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=0")
         db.execute(f"PRAGMA journal_size_limit={WAL_BYTES_MAX}")

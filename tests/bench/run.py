@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import drain, durable, latency, lines, load, start
+from bench import drain, durable, hung, latency, lines, load, start
 from bench.figures import Figures
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -15,12 +15,12 @@ def main() -> None:
     """Run all, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", help="load, start, latency, durable, drain, lines; default all"
+        "parts", nargs="*", help="load, start, latency, durable, drain, hung, lines; default all"
     )
     parser.add_argument("--repeats", type=int, default=100, help="changes of each latency series")
     parser.add_argument("--seconds", type=int, default=60, help="length of each load")
     args = parser.parse_args()
-    parts = args.parts or ["start", "load", "durable", "drain", "latency", "lines"]
+    parts = args.parts or ["start", "load", "durable", "drain", "hung", "latency", "lines"]
     figures = Figures()
     if "start" in parts:
         start.measure(figures, 20, 500)
@@ -31,6 +31,8 @@ def main() -> None:
         durable.measure(figures)
     if "drain" in parts:
         drain.measure(figures)
+    if "hung" in parts:
+        hung.measure(figures)
     if "latency" in parts:
         latency.measure(figures, args.repeats)
     if "lines" in parts:

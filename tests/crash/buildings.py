@@ -105,12 +105,13 @@ class Broken(AssertionError):
 class Building:
     """One gateway's record, its disk, its field process and its platform."""
 
-    def __init__(self, nursery: Nursery, seed: int, place: Path = MEMORY) -> None:
+    def __init__(self, nursery: Nursery, seed: int, state: Path | None = None) -> None:
         self.nursery = nursery
         self.rng = random.Random(seed)
         self.seed = seed
-        self.root = Path(tempfile.mkdtemp(dir=place, prefix="egc"))
+        self.root = Path(tempfile.mkdtemp(dir=MEMORY, prefix="egc"))
         self.state, self.run, self.keys = (self.root / n for n in ("state", "run", "keys"))
+        self.state = state or self.state
         for directory in (self.state, self.run, self.keys):
             directory.mkdir(mode=0o700)
         (self.root / "plan.cbor").write_bytes(encode_plan(make_plan()))
@@ -141,8 +142,9 @@ class Building:
             page.fail_at, page.fail_count = fail_at, fail_count
             page.fail_errno, page.fail_kinds = fail_errno, fail_kinds
         (self.root / "calls").unlink(missing_ok=True)
-        argv = ["--plan", "plan.cbor", "--state", "state", "--run", "run", "--keys", "keys"]
-        argv = [a if a.startswith("--") else str(self.root / a) for a in argv]
+        paths = {"plan": self.root / "plan.cbor", "state": self.state, "run": self.run}
+        paths["keys"] = self.keys
+        argv = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
         disk = [str(self.state), str(self.root / "page"), str(self.root / "calls")]
         order = {"argv": argv, "log": str(self.root / "log"), "disk": disk}
         self.pid, self.ended = await self.nursery.start(order)
