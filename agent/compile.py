@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.budget import budgets
+from agent.compile_effects import compile_effects
 from config import model
-from config.checks import check_site, named_points
+from config.checks import check_site
 from config.dialects import Dialect
 from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
 from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
+from config.members import named_points
 from config.plan import (
     NO_BIT,
     NO_RULE,
@@ -27,11 +29,11 @@ from config.plan import (
     VALUE_TYPES,
     Courier,
     Device,
-    Effect,
     Line,
     Output,
     Panel,
     PanelRule,
+    Person,
     Plan,
     PointTable,
     Poll,
@@ -175,7 +177,8 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         points=_point_table(flat),
         lines=tuple(_line(link) for link in site.links),
         devices=tuple(
-            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat) for d in site.devices
+            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat, d.output_timeout_ns)
+            for d in site.devices
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
@@ -183,37 +186,17 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         outputs=tuple(
             Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
         ),
-        effects=_effects(site, refs, devices),
+        effects=compile_effects(site, refs),
         couriers=tuple(_courier(c) for c in site.couriers),
-        panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+        panels=tuple(
+            panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
+        ),
+        people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
     )
 
 
-def _effects(
-    site: model.Site, refs: dict[str, dict[str, int]], devices: dict[str, model.Device]
-) -> tuple[Effect, ...]:
-    output_index = {s.name: i for i, s in enumerate(site.sirens)}
-    return tuple(
-        Effect(
-            cause=e.cause,
-            ref=refs[e.cause][ref],
-            state=int(e.state),
-            outputs=tuple(output_index[s] for s in e.sound),
-            pattern=e.pattern,
-        )
-        for e in site.effects
-        for ref in _refs(e, devices)
-    )
-
-
-def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
-    """The names behind a cause: one, or every point of `panel.l1d1-20`."""
-    if effect.cause != "point":
-        return [effect.ref]
-    return [name for name, _ in named_points((effect.ref,), devices)]
-
-
-def _panel(device: int, port: model.PanelPort) -> Panel:
+def panel_row(device: int, port: model.PanelPort) -> Panel:
+    """The panel of a device, as the plan has it."""
     return Panel(
         device=device,
         dialect=port.dialect,
@@ -245,14 +228,17 @@ def _line(link: model.Link) -> Line:
         parity=_PARITY[link.parity], stop_bits=link.stop_bits, reply_timeout_ns=timeout,
         turnaround_ns=turnaround,
         data_bits=link.data_bits if isinstance(link, model.SerialLink) else 8,
+        direction=str(link.direction) if isinstance(link, model.Rs485Link) else "none",
     )  # fmt: skip
 
 
-def _courier(courier: model.MqttCourier | model.Gb26875Courier) -> Courier:
+def _courier(courier: model.AnyCourier) -> Courier:
     """Settings that are not given are not there: a courier never sees an empty path."""
     given = courier.model_dump(exclude={"name", "kind"})
     if isinstance(courier, model.Gb26875Courier):
         return Courier(courier.name, courier.kind, {**given, "addresses": dict(courier.addresses)})
+    if isinstance(courier, model.Dc09Courier):
+        return Courier(courier.name, courier.kind, {**given, "zones": dict(courier.zones)})
     settings = {k: v for k, v in given.items() if v not in ("", False)}
     settings["insecure"] = not courier.tls
     settings["version"] = "auto"  # MQTT 5, or 3.1.1 where the broker speaks no 5

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from config.plan import type_width
-from config.words import Flag, LineKind, Mode, PanelAction, PanelProtocol
+from config.words import Direction, Flag, LineKind, Mode, PanelAction, PanelProtocol
 
 Where = tuple[str | int, ...]
 
@@ -22,10 +22,10 @@ class _Frozen(BaseModel):
 
 
 class TcpLink(_Frozen):
-    """Modbus TCP, or RTU frames through a serial server."""
+    """Modbus TCP, RTU frames through a serial server, or a device at `host` that connects to us."""
 
     name: str
-    kind: Literal[LineKind.TCP, LineKind.RTU_TCP]
+    kind: Literal[LineKind.TCP, LineKind.RTU_TCP, LineKind.TCP_LISTEN]
     host: str  # an address, never a name: a siren must not wait for a resolver
     port: int
     timeout_ns: int
@@ -47,6 +47,7 @@ class Rs485Link(_Frozen):
     turnaround_ns: int
     alarm_within_ns: int | None = None  # the site's own limits
     siren_within_ns: int | None = None
+    direction: Direction = Direction.AUTO
 
 
 class SerialLink(_Frozen):
@@ -161,6 +162,7 @@ class Device(_Frozen):
     coils: int | None  # how many the profile says that the device has
     points: tuple[Point, ...]
     heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
+    output_timeout_ns: int = 0  # plan.Device.output_timeout_ns
     panel: PanelPort | None = None
 
 
@@ -183,14 +185,38 @@ class Siren(_Frozen):
     read_back_ns: int
 
 
-class Effect(_Frozen):
-    """One row of the cause-and-effect matrix."""
+class Leaf(_Frozen):
+    """One input of the matrix."""
 
-    cause: Literal["zone", "device", "point"]
-    ref: str
+    cause: Literal["zone", "device", "point", "kind", "address"]
+    ref: str  # the name; of "kind" the kind of point, of "address" the panel
     state: Flag
+    within: str = ""  # of "kind" a zone, of "address" the address, as the panel tells it
+    where: Where = ()
+
+
+class Several(_Frozen):
+    """`any`, `all`, `at_least`: so many of these inputs."""
+
+    word: Literal["any", "all", "at_least"]
+    needed: int  # of "any" and "all" 0: how many there are is known after ranges are spread
+    of: tuple[Leaf | Several, ...]
+    where: Where = ()
+
+
+class Effect(_Frozen):
+    """One row of the cause-and-effect matrix; see plan.Effect."""
+
+    when: Leaf | Several
     sound: tuple[str, ...]
-    pattern: str
+    pattern: str = "evacuate"
+    switch: tuple[str, ...] = ()
+    message: str = ""
+    after_ns: int = 0
+    off_by: tuple[str, ...] = ("silence", "cause")
+    in_test: Literal["nothing", "pulse"] = "nothing"
+    investigation: Literal["waits", "acts"] = "waits"
+    region: Literal["", "cn"] = ""
 
 
 class MqttCourier(_Frozen):
@@ -236,6 +262,37 @@ class Gb26875Courier(_Frozen):
     addresses: tuple[tuple[str, int], ...]
 
 
+class Dc09Courier(_Frozen):
+    """An alarm receiving centre reached by SIA DC-09. zones: (point, zone or siren, number)."""
+
+    name: str
+    kind: Literal["dc09"]
+    receivers: tuple[tuple[str, int], ...]  # host, port: the main one, then the stand-by
+    transport: str
+    format: str
+    account: str
+    receiver: str
+    line: str
+    key_file: str
+    supervise_ns: int
+    reply_ns: int
+    tries: int
+    text: bool
+    prealarm: str
+    zones: tuple[tuple[str, int], ...]
+
+
+AnyCourier = MqttCourier | Gb26875Courier | Dc09Courier
+
+
+class Person(_Frozen):
+    """Somebody with a PIN; `pin` is its hash."""
+
+    name: str
+    level: str
+    pin: str
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -247,4 +304,5 @@ class Site(_Frozen):
     zones: tuple[Zone, ...]
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
-    couriers: tuple[MqttCourier | Gb26875Courier, ...]
+    couriers: tuple[AnyCourier, ...]
+    people: tuple[Person, ...] = ()

@@ -68,6 +68,7 @@ class PanelProtocol(StrEnum):
     TEXT = "text"  # a printer or event-text port: one way
     ESPA = "espa"  # ESPA 4.4.4
     ID3000 = "id3000"  # Notifier ID3000 and Pearl
+    GB26875 = "gb26875"  # GB/T 26875.3, as from a user information transmission device
 
 
 class PanelAction(StrEnum):
@@ -93,10 +94,25 @@ class Lane(StrEnum):
     SUMMARY = "summary"
 
 
+class Direction(StrEnum):
+    """Who turns an RS-485 transceiver around."""
+
+    AUTO = "auto"  # the driver where it can, else RTS around each frame
+    DRIVER = "driver"
+    RTS = "rts"
+    NONE = "none"  # the adapter does so by itself
+
+
 class LineKind(StrEnum):
     """How a line is reached."""
 
     TCP = "tcp"  # Modbus TCP, MBAP header
+    TCP_LISTEN = "tcp_listen"  # a panel's device that connects to us
     RS485 = "rs485"  # Modbus RTU on a serial port
     RTU_TCP = "rtu_tcp"  # RTU frames through a serial server
     SERIAL = "serial"  # a panel's own port: bytes of its protocol, no Modbus
+
+
+LEVELS = ("view", "acknowledge", "operate", "configure")
+"""What people may do, each level with all before it: look; acknowledge, silence and answer; reset,
+disable and test; lift the lock-out of a PIN."""

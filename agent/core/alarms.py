@@ -86,6 +86,8 @@ FIRE_TABLE: dict[tuple[Origin, Phase, Event], tuple[Phase, Act]] = {
 # Plain ints: arithmetic on IntFlag is slow, and a body must be plain CBOR.
 FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 FAULT, MANUAL = int(Flag.FAULT), int(Flag.MANUAL)
+INVESTIGATED = 1 << 30  # our own delay T1 or T2 holds back the general alarm of this fire
+TEST_ALARM = 1 << 29  # in a walk test, and in alarm now
 _GATES = int(Flag.DISABLED | Flag.TEST)
 _GATED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.ACTIVATED | Flag.MANUAL)
 _DISABLED = int(Flag.DISABLED)

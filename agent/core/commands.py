@@ -26,7 +26,10 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
         stamp = (now.mono_ns, now.wall_ns)
         cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
         body["cleared"], body["refused"] = cleared, refused
+        effects.reset(state.effects, state.alarms)
         settle_outputs(state, now, out, orders)
+    elif command.verb is Verb.EVACUATE:
+        effects.evacuate(state.effects, state.alarms)
     return [Record(Lane.EVENT, "operator", "operator", now.mono_ns, dict(body)), *out]
 
 

@@ -4,7 +4,8 @@
  "first": [source, name, mono_ns, wall_ns] / null,
  "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
  "zones": [name of a zone in fire, ...],
- "panel": [[device name, address, flags], ...]}
+ "panel": [[device name, address, flags], ...],
+ "effects": see agent.core.effects_memory; left out when nothing of the matrix needs keeping}
 Keys that are not known are ignored, so that a newer gateway's state is still worth something.
 """
 
@@ -17,6 +18,7 @@ import cbor2
 import numpy as np
 
 from agent.core.alarms import Alarms, FirstAlarm, Phase
+from agent.core.effects_memory import NOTHING_KEPT, EffectsMemory, read_kept
 from agent.core.panel import PanelBook
 from agent.core.site import Site
 from agent.core.zones import FIRE, Zones
@@ -54,10 +56,18 @@ class Memory:
     points: tuple[PointMemory, ...]
     zones: tuple[str, ...]
     panel: tuple[tuple[str, str, int], ...]
+    effects: EffectsMemory = NOTHING_KEPT
 
 
-def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Site) -> bytes:
-    """The snapshot of what must survive."""
+def encode(
+    boot: bytes,
+    alarms: Alarms,
+    zones: Zones,
+    book: PanelBook,
+    site: Site,
+    kept: dict[str, Any] | None = None,
+) -> bytes:
+    """The snapshot of what must survive. kept: of `effects_memory.keep`."""
     standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
     in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
     order = np.array(in_order, np.int64)
@@ -86,6 +96,8 @@ def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Sit
             for (device, address), flags in book.standing.items()
         ],
     }
+    if kept:
+        top["effects"] = kept
     return _fitting(top)
 
 
@@ -123,7 +135,15 @@ def decode(data: bytes) -> Memory:
         points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
         zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
         panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
+        effects=_effects(top.get("effects")),
     )
+
+
+def _effects(value: Any) -> EffectsMemory:
+    try:
+        return read_kept(value)
+    except ValueError as e:
+        raise MemoryDamagedError(f"effects: {e}") from e
 
 
 def _typed(value: Any, kind: type[Any], where: str) -> Any:

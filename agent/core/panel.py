@@ -19,7 +19,7 @@ from drivers.reading import PanelEvent, PanelKind
 
 FIRE = int(Flag.FIRE)
 _GATES = int(Flag.DISABLED | Flag.TEST)
-_SOUNDED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY)
+SOUNDED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY)
 _ALL_WORDS = 0
 for _flag in Flag:
     _ALL_WORDS |= int(_flag)
@@ -35,15 +35,6 @@ class PanelBook:
 
     standing: dict[tuple[int, str], int] = field(default_factory=dict)
     silenced: set[int] = field(default_factory=set)
-
-    def device_flags(self, devices: int) -> list[int]:
-        """What effects see at each device; gated entries count only as such."""
-        out = [0] * devices
-        for (device, _), flags in self.standing.items():
-            out[device] |= flags & _GATES if flags & _GATES else flags
-        for device in self.silenced:
-            out[device] &= ~_SOUNDED
-        return out
 
 
 def take(

@@ -108,7 +108,8 @@ class Record:
 
     lane: Lane
     source: str
-    # "point", "zone", "panel", "output", "device", "line", "operator", "system", "counters"
+    # "point", "zone", "panel", "output", "effect", "device", "line", "operator", "system",
+    # "counters"
     what: str
     mono_ns: int
     body: dict[str, Any] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from agent.uplink.batch import decode_payload
 from agent.uplink.cbor import decode
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import Head, decode_epoch
-from config.limits import FETCH_BYTES_MAX, STORE_CHECK_BYTES_MAX, WAL_BYTES_MAX
+from config.limits import FETCH_BYTES_MAX, STORE_CHECK_BYTES_MAX, WAL_BYTES_MAX, WALL_NS_MIN
 from config.words import Lane
 
 _SCHEMA_VERSION = 1
@@ -303,15 +303,29 @@ class Store:
             self._judge(bytes(data), lane, seq)
         return int(rows[-1][0]) if len(rows) == limit else 0
 
-    def log(self, lanes: Sequence[str], after: int, limit: int) -> list[Row]:
-        """Rows of some lanes by id, the newest `limit` after `after`, oldest first."""
+    def log(
+        self,
+        lanes: Sequence[str],
+        after: int,
+        limit: int,
+        *,
+        before: int = 2**63 - 1,
+        oldest: bool = False,
+        since_ns: int = 0,
+    ) -> list[Row]:
+        """At most `limit` rows of some lanes with after < id < before, oldest first.
+
+        The newest of them, or with `oldest` the oldest. since_ns: without what was sealed earlier;
+        a wall clock that was never set does not count as earlier.
+        """
         marks = ",".join("?" * len(lanes))
         rows = self._open().execute(
             "SELECT id, lane, ordinal, seq, wall, bytes FROM batch "  # noqa: S608 -- marks only
-            f"WHERE id>? AND lane IN ({marks}) ORDER BY id DESC LIMIT ?",
-            (after, *lanes, limit),
+            f"WHERE id>? AND id<? AND lane IN ({marks}) AND (wall>=? OR wall<?) "
+            f"ORDER BY id {'ASC' if oldest else 'DESC'} LIMIT ?",
+            (after, before, *lanes, since_ns, WALL_NS_MIN, limit),
         ).fetchall()  # fmt: skip
-        return [Row(*row) for row in reversed(rows)]
+        return [Row(*row) for row in (rows if oldest else reversed(rows))]
 
     def used_bytes(self) -> int:
         """Bytes of pages in use, without the free ones that the next rows will take."""

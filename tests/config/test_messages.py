@@ -12,7 +12,8 @@ from config.problems import Problem, Span, closest, path_text, render
 
 _HOLE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _ID = re.compile(r'"([a-z_]+\.[a-z_0-9]+)"')
-SOURCES = [p for p in (Path(messages.__file__).parent).glob("*.py") if p.name != "messages.py"]
+HERE = Path(messages.__file__).parent
+SOURCES = [p for p in HERE.glob("*.py") if not p.name.endswith("messages.py")]
 
 
 @pytest.mark.parametrize("table", ["TEXTS", "HINTS"])

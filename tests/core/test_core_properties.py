@@ -127,6 +127,7 @@ class Life:
         for k in (PRESS, VOLTS):
             assert not now[k] & FIRE
         causes = any(f & (FIRE | PRE) for f in now.values()) or self.world.state.effects.held
+        causes = causes or self.world.state.effects.evacuate
         assert causes or not w.on, "nothing sounds without a cause"
         alarms = w.state.alarms
         counted = {k for k in range(9) if alarms.vote[k]}

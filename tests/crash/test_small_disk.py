@@ -137,7 +137,7 @@ async def heals(made: Building) -> None:
             await made.talk(lane="event")
             if made.field.durable >= made.said - 8:
                 return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
             continue
         await alive(made)
     raise Broken(f"nothing is stored any more: {made.log()[-2000:]}")

@@ -10,7 +10,7 @@ import ctypes
 import gc
 import json
 import os
-import signal
+import select
 import sys
 from typing import Any
 
@@ -24,7 +24,7 @@ def _say(message: dict[str, Any]) -> None:
     os.write(1, json.dumps(message).encode() + b"\n")
 
 
-def _reap(*_: object) -> None:
+def _reap() -> None:
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -36,7 +36,6 @@ def _reap(*_: object) -> None:
 
 
 def _live(order: dict[str, Any]) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -55,16 +54,21 @@ def _live(order: dict[str, Any]) -> None:
 
 def main() -> None:
     """Until the input ends."""
-    signal.signal(signal.SIGCHLD, _reap)
     gc.freeze()
-    for line in sys.stdin:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        pid = os.fork()
-        if pid == 0:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            _live(json.loads(line))
-        _say({"pid": pid})
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    waiting = b""
+    while True:
+        _reap()
+        if not select.select([0], [], [], 0.01)[0]:
+            continue
+        data = os.read(0, 65_536)
+        if not data:
+            return
+        *lines, waiting = (waiting + data).split(b"\n")
+        for line in lines:
+            pid = os.fork()
+            if pid == 0:
+                _live(json.loads(line))
+            _say({"pid": pid})
 
 
 if __name__ == "__main__":
