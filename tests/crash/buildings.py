@@ -47,7 +47,7 @@ class Nursery:
     def __init__(self, shim: Path) -> None:
         self._shim = shim
         self._process: asyncio.subprocess.Process | None = None
-        self._born: asyncio.Queue[int] = asyncio.Queue()
+        self._born: asyncio.Queue[tuple[int, asyncio.Future[int]]] = asyncio.Queue()
         self._ends: dict[int, asyncio.Future[int]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
@@ -79,11 +79,7 @@ class Nursery:
         assert self._process.stdin is not None
         async with self._turn:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            pid = await self._born.get()
-        return pid, self._end(pid)
-
-    def _end(self, pid: int) -> asyncio.Future[int]:
-        return self._ends.setdefault(pid, asyncio.get_running_loop().create_future())
+            return await self._born.get()
 
     async def _read(self) -> None:
         assert self._process is not None
@@ -91,11 +87,11 @@ class Nursery:
         async for line in self._process.stdout:
             message = json.loads(line)
             if "status" not in message:
-                self._born.put_nowait(message["pid"])
+                pid = message["pid"]
+                self._ends[pid] = asyncio.get_running_loop().create_future()
+                self._born.put_nowait((pid, self._ends[pid]))
                 continue
-            end = self._end(message["pid"])
-            del self._ends[message["pid"]]
-            end.set_result(message["status"])
+            self._ends.pop(message["pid"]).set_result(message["status"])
 
 
 class Broken(AssertionError):
