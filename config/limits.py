@@ -224,6 +224,10 @@ WAL_BYTES_MAX = 4 * 1024 * 1024
 RESERVE_BYTES = 16 * 1024 * 1024  # of the disk, for events when nothing else fits any more
 RESERVE_LOW_BYTES = 1024 * 1024  # less than this free: as good as full
 RESERVE_LOOK_NS = 30 * S  # whether there is room again
+WEAR_LOOK_NS = 600 * S  # what was written is looked at this often, ...
+WEAR_LOOKS_KEPT = 145  # ... for a day
+SCRUB_NS = 10 * S  # what is stored is read again, so many rows of each file at a time
+SCRUB_ROWS = 32
 FETCH_BYTES_MAX = 2 * 1024 * 1024  # read from the store for one courier at a time
 LOG_ROWS_MAX = 500
 LOG_BYTES_MAX = 1024 * 1024  # of a page: twice its batches
@@ -396,6 +400,7 @@ DEMO_TEND_NS = 50 * MS
 
 # --- the clock ------------------------------------------------------------------------------
 CLOCK_STATE_EVERY_NS = 1 * S
+CLOCK_STEP_NS = 1 * S  # a wall clock that goes this far at once was set: that is put on record
 WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set
 
 # --- evaluation of recordings ------------------------------------------------------------------

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import alarm_cycle, control, drain, durable, latency, lines, load, receiver, start
+from bench import alarm_cycle, control, drain, durable, hung, latency, lines, load, receiver, start
 from bench.figures import Figures
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[Figures, Given], None]] = {
     "load": lambda figures, given: _loads(figures, given.seconds),
     "durable": lambda figures, _: durable.measure(figures),
     "drain": lambda figures, _: drain.measure(figures),
+    "hung": lambda figures, _: hung.measure(figures),
     "receiver": lambda figures, _: receiver.measure(figures),
     "latency": lambda figures, given: latency.measure(figures, given.repeats),
     "lines": lambda figures, given: lines.measure(figures, given.seconds),
