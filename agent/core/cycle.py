@@ -32,6 +32,7 @@ from agent.core import (
 from agent.core.image import new_image
 from agent.core.site import compile_site
 from agent.core.state import State
+from agent.core.step import step
 from agent.core.types import Inputs, Notice, Now, Order, Record
 from config.limits import (
     BLOCKS_PER_CYCLE_MAX,
@@ -63,7 +64,7 @@ class Outcome:
 def new_state(
     plan: Plan,
     boot_id: bytes,
-    kernel: detect.Kernel = kernels.step,
+    kernel: detect.Kernel = step,
     *,
     held_outputs: frozenset[int] = frozenset(),
 ) -> State:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench import drain, durable, latency, lines, load, start
+from bench import drain, durable, kernel, latency, lines, load, start
 from bench.figures import Figures
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -15,13 +15,15 @@ def main() -> None:
     """Run all, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "parts", nargs="*", help="load, start, latency, durable, drain, lines; default all"
+        "parts", nargs="*", help="load, start, kernel, latency, durable, drain, lines; default all"
     )
     parser.add_argument("--repeats", type=int, default=100, help="changes of each latency series")
     parser.add_argument("--seconds", type=int, default=60, help="length of each load")
     args = parser.parse_args()
-    parts = args.parts or ["start", "load", "durable", "drain", "latency", "lines"]
+    parts = args.parts or ["kernel", "start", "load", "durable", "drain", "latency", "lines"]
     figures = Figures()
+    if "kernel" in parts:
+        kernel.measure(figures)
     if "start" in parts:
         start.measure(figures, 20, 500)
     if "load" in parts:
