@@ -138,6 +138,7 @@ TEXTS: dict[str, Pair] = {
     ),
     "kind.needs_word": ("kind '{kind}' needs a whole number", "种类“{kind}”需要整数类型"),
     "scale.zero": ("a scale of 0 makes every value the same", "比例为 0 会使所有值相同"),
+    "width.sign": ("a width is larger than 0", "宽度必须大于 0"),
     "resolution.sign": ("a resolution is larger than 0", "分辨率必须大于 0"),
     "sentinels.float": (
         "a float32 marks a missing value by NaN, which is always refused",

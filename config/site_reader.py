@@ -11,6 +11,7 @@ import yaml
 
 from config import model
 from config.courier_reader import read_courier
+from config.detector_reader import read_kinds
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
 from config.evaluation import Evaluation, read_evaluation
@@ -38,7 +39,9 @@ from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
 from config.words import FLAG_WORDS, LineKind
 
-_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers", "evaluate"))
+_SITE = Keys(
+    ("site", "links", "devices"), ("zones", "sirens", "effects", "couriers", "evaluate", "kinds")
+)
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
 _LINK_KINDS = {
@@ -104,6 +107,8 @@ def read_site(
     found = found or {k.value: v for k, v in document.root.value if k.value in _SITE.all}
     head = reader.head(found["site"]) if "site" in found else None
     links: tuple[model.Link, ...] = reader.named(found, "links", LINES_MAX, reader.link)
+    if "kinds" in found:
+        read_kinds(reader, found["kinds"])
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
