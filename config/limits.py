@@ -290,6 +290,7 @@ CHATTER_HOLD_NS_MAX = 10 * S
 CHATTER_COUNT_MAX = 1_000
 DELAY_NS_MAX = 600 * S
 DETECTOR_NS_MAX = 366 * 86_400 * S
+LAST_WORD_NS_MAX = 1 * S  # at a stop, the record is given this long to keep the alarm state
 BASELINES_EVERY_NS = 3_600 * S  # compensated baselines go to the disk this often
 ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from agent.core import (
     alarms,
+    baselines,
     commands,
     detect,
     effects,
@@ -82,6 +83,7 @@ def new_state(
         alarms=alarms.new_alarms(site),
         zones=zones.new_zones(site),
         effects=effects.Effects(held=held_outputs),
+        baselines=baselines.new_baselines(site),
         book=panel.PanelBook(),
     )
 
@@ -112,6 +114,10 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     if state.effects.unproven_ns:
         out += effects.overdue(state.effects, state.site, now.mono_ns)
     assert len(out) <= RECORDS_PER_CYCLE_MAX
+    if baselines.refresh(
+        state.baselines, state.site, state.image, now.mono_ns, at_once=inputs.stopping
+    ):
+        state.alarms.unsaved = True
     return Outcome(state, tuple(orders), tuple(out), _snapshot(state))
 
 
@@ -138,6 +144,7 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         state.recalled = again  # not knowledge: what the latch holds on waits for an operator
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
+    baselines.recall(state.baselines, state.site, state.image, found.baselines)
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
     return recall.merge(found, holders, state.boot_id, now, again=again)
 
@@ -251,7 +258,9 @@ def _snapshot(state: State) -> bytes | None:
     if not state.alarms.unsaved:
         return None
     state.alarms.unsaved = False
-    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site)
+    data = memory.encode(
+        state.boot_id, state.alarms, state.zones, state.book, state.site, state.baselines.packed
+    )
     if data == state.saved:
         return None
     state.saved = data

@@ -4,7 +4,8 @@
  "first": [source, name, mono_ns, wall_ns] / null,
  "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
  "zones": [name of a zone in fire, ...],
- "panel": [[device name, address, flags], ...]}
+ "panel": [[device name, address, flags], ...],
+ "baselines": bstr of `agent.core.baselines`, absent when there are none}
 Keys that are not known are ignored, so that a newer gateway's state is still worth something.
 """
 
@@ -54,9 +55,17 @@ class Memory:
     points: tuple[PointMemory, ...]
     zones: tuple[str, ...]
     panel: tuple[tuple[str, str, int], ...]
+    baselines: bytes = b""
 
 
-def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Site) -> bytes:
+def encode(
+    boot: bytes,
+    alarms: Alarms,
+    zones: Zones,
+    book: PanelBook,
+    site: Site,
+    baselines: bytes = b"",
+) -> bytes:
     """The snapshot of what must survive."""
     standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
     in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
@@ -86,6 +95,8 @@ def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Sit
             for (device, address), flags in book.standing.items()
         ],
     }
+    if baselines:
+        top["baselines"] = baselines
     return _fitting(top)
 
 
@@ -122,6 +133,7 @@ def decode(data: bytes) -> Memory:
         first=None if first is None else _first(first),
         points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
         zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
+        baselines=_typed(top.get("baselines", b""), bytes, "baselines"),
         panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
     )
 

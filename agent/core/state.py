@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.core import alarms, detect, effects, health, panel, zones
+from agent.core import alarms, baselines, detect, effects, health, panel, zones
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Notice
@@ -21,6 +21,7 @@ class State:
     alarms: alarms.Alarms
     zones: zones.Zones
     effects: effects.Effects
+    baselines: baselines.Baselines
     book: panel.PanelBook
     health: health.Health | None = None  # made by the first cycle, which knows when it is
     notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand

@@ -85,6 +85,7 @@ class Inputs:
     # Persisted alarm state, merged in: it adds, it never clears. b"" says that there is none, which
     # is knowledge too: outputs that the latch holds on without a cause may then go off.
     recalled: bytes | None = None
+    stopping: bool = False  # the last cycle before a stop in good order
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class RecordLink:
         self.durable_waits_ns: deque[int] = deque(maxlen=DURABLE_WAITS_KEPT)
         self._alarm_state: bytes | None = None
         self._state_changed = asyncio.Event()
+        self._state_kept = asyncio.Event()  # the record has confirmed the latest
+        self._state_kept.set()
         self._recalled = False
         self._lost_since_ns = mono_ns()
         self._lost_told = False
@@ -80,7 +82,13 @@ class RecordLink:
     def keep(self, alarm_state: bytes) -> None:
         """Have the record persist this alarm state; the latest stands."""
         self._alarm_state = alarm_state
+        self._state_kept.clear()
         self._state_changed.set()
+
+    async def settle(self, wait_ns: int) -> None:
+        """Wait until the record holds the latest alarm state, but no longer than this."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._state_kept.wait(), wait_ns / 1e9)
 
     async def run(self) -> None:
         """Connect, hand over, and connect again, until cancelled."""
@@ -191,3 +199,5 @@ class RecordLink:
             except BaseException:
                 self._state_changed.set()  # not confirmed: hand it over again
                 raise
+            if state is self._alarm_state:
+                self._state_kept.set()

@@ -79,6 +79,7 @@ class Runtime:
         self._recalled: bytes | None = None
         self._on: dict[str, str] = {}  # what the latch holds
         self.cycles = 0
+        self._stopping = False
         self._broken: Exception | None = None  # what ended a cycle half-way
         self.first_cycle_ns = 0  # when the first cycle with readings ended
         self.latest_lateness_ns = 0
@@ -159,6 +160,11 @@ class Runtime:
             self._broken = e
             raise
 
+    def last_cycle(self) -> None:
+        """Decide once more before a stop in good order: what is kept now and then is kept now."""
+        self._stopping = True
+        self.run_cycle()
+
     def _decide(self) -> None:
         now = self.clock.now()
         inputs = Inputs(
@@ -170,6 +176,7 @@ class Runtime:
             lines=tuple(self._lines),
             notices=tuple(self._notices.values()),
             recalled=self._recalled,
+            stopping=self._stopping,
         )
         first = not self.first_cycle_ns and bool(self._blocks)
         self._panel_events.clear()
