@@ -61,7 +61,7 @@ def _work(plan: Plan, index: int) -> list[_Work]:
 
 
 def _budget(plan: Plan, index: int, line: Line) -> Budget:
-    if line.kind == LineKind.SERIAL:
+    if line.kind in (LineKind.SERIAL, LineKind.TCP_LISTEN):
         return Budget(0.0, 0.0, 0.0, (0,) * len(DEAD), (0,) * len(DEAD))  # a panel's own port
     timing = LineTiming(line)
     works = _work(plan, index)

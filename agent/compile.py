@@ -248,11 +248,13 @@ def _line(link: model.Link) -> Line:
     )  # fmt: skip
 
 
-def _courier(courier: model.MqttCourier | model.Gb26875Courier) -> Courier:
+def _courier(courier: model.AnyCourier) -> Courier:
     """Settings that are not given are not there: a courier never sees an empty path."""
     given = courier.model_dump(exclude={"name", "kind"})
     if isinstance(courier, model.Gb26875Courier):
         return Courier(courier.name, courier.kind, {**given, "addresses": dict(courier.addresses)})
+    if isinstance(courier, model.Dc09Courier):
+        return Courier(courier.name, courier.kind, {**given, "zones": dict(courier.zones)})
     settings = {k: v for k, v in given.items() if v not in ("", False)}
     settings["insecure"] = not courier.tls
     settings["version"] = "auto"  # MQTT 5, or 3.1.1 where the broker speaks no 5

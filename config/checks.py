@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from config.loader import Document
 from config.model import (
+    Dc09Courier,
     Device,
     Gb26875Courier,
     Link,
@@ -126,6 +127,8 @@ class _Checks:
         for link in self.site.links:
             serial = not isinstance(link, TcpLink)
             place = f"{link.host}:{link.port}" if isinstance(link, TcpLink) else link.port
+            if link.kind is LineKind.TCP_LISTEN:
+                serial, place = True, f"port {link.port} of this gateway"
             other = first.setdefault(place, link.name)
             if other != link.name:
                 path = ("links", link.name, "port" if serial else "host")
@@ -154,7 +157,7 @@ class _Checks:
         path: Path = ("devices", device.name, "link")
         others = [d for d in self.site.devices if d.link == link.name and d is not device]
         panel = next((d for d in others if d.panel is not None), None)
-        if device.panel is None and link.kind is not LineKind.SERIAL:
+        if device.panel is None and link.kind not in (LineKind.SERIAL, LineKind.TCP_LISTEN):
             if panel is not None and link.kind is LineKind.TCP:
                 self.add("panel.shared", path, link=link.name, other=panel.name,
                          line=self.line(("devices", panel.name)))  # fmt: skip
@@ -214,14 +217,19 @@ class _Checks:
         """Addresses are of points, zones or sirens that there are."""
         sirens = {s.name for s in self.site.sirens}
         for courier in self.site.couriers:
+            numbers: tuple[tuple[str, int], ...] = ()
+            key = "addresses"
             if isinstance(courier, Gb26875Courier):
-                for name, _ in courier.addresses:
-                    path = ("couriers", courier.name, "addresses", name)
-                    if name in sirens or name in self.zone_of:
-                        continue
-                    points = self.point_reference(name, path)
-                    if points and name != f"{name.partition('.')[0]}.{points[0].name}":
-                        self.add("ref.unknown", path, "", noun="point", value=name)
+                numbers = courier.addresses
+            elif isinstance(courier, Dc09Courier):
+                numbers, key = courier.zones, "zones"
+            for name, _ in numbers:
+                path = ("couriers", courier.name, key, name)
+                if name in sirens or name in self.zone_of:
+                    continue
+                points = self.point_reference(name, path)
+                if points and name != f"{name.partition('.')[0]}.{points[0].name}":
+                    self.add("ref.unknown", path, "", noun="point", value=name)
 
     # --- zones, sirens, effects -----------------------------------------------------------------
 

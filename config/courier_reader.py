@@ -8,21 +8,22 @@ import yaml
 
 from config import model
 from config.centre_reader import read_gb26875
+from config.dc09_reader import read_dc09
 from config.problems import Path
 from config.shape import Keys, Reader
 
 INSECURE = "trusted-network"
 """The word that allows mqtt:// without TLS: batches are signed either way, but can be read."""
 
-_KINDS = ("mqtt", "gb26875")
-_PLANNED = ("dc09", "https")
+_KINDS = ("mqtt", "gb26875", "dc09")
+_PLANNED = ("https",)
 _MQTT = Keys(("kind", "url"), ("insecure", "ca", "cert", "key", "username", "password_file"))
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 def read_courier(
     reader: Reader, name: str, key: yaml.Node, node: yaml.Node, path: Path
-) -> model.MqttCourier | model.Gb26875Courier | None:
+) -> model.AnyCourier | None:
     """One courier, or None and its problems."""
     entries = reader.entries(node, path)
     if entries is None or reader.identifier(key, path) is None:
@@ -39,6 +40,8 @@ def read_courier(
         return None
     if isinstance(word, yaml.ScalarNode) and word.value == "gb26875":
         return read_gb26875(reader, name, key, node, path)
+    if isinstance(word, yaml.ScalarNode) and word.value == "dc09":
+        return read_dc09(reader, name, key, node, path)
     found = reader.fields(node, path, _MQTT, key)
     return _mqtt(reader, name, found, path) if found is not None else None
 

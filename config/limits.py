@@ -26,6 +26,7 @@ MODBUS_RTU_CANDIDATES_MAX = 64  # checksums tried for one reply; noise needs one
 MODBUS_RIDE_FACTOR_MAX = 4  # a covered want may ride a request at most this many times as fast
 MODBUS_ADU_RTU_BYTES_MAX = 256
 MODBUS_ADU_TCP_BYTES_MAX = 260
+LINK_WRITE_BYTES_MAX = 2_048  # one request, or the answers to what came in one read
 LINE_BUFFER_BYTES_MAX = 4_096  # more than this without a frame is a babbling line
 ORDERS_PENDING_MAX = OUTPUTS_MAX  # level-triggered: one pending order an output at most
 
@@ -70,6 +71,9 @@ PANEL_RECORD_BYTES_MAX = 1_024  # one printed event, one frame
 PANEL_GAP_NS = 2 * S  # half a line is taken as a whole after this much silence
 PANEL_SILENCE_NS = 60 * S  # a panel that polls and is not heard for so long is lost
 PANEL_TICK_NS = 250 * MS
+PANEL_ASK_NS = 25 * S  # a device that speaks GB/T 26875.3 is asked for its status this often
+PANEL_REPLIES_MAX = 48  # to what came in one read
+LISTEN_BACKLOG = 2  # connections of a device that wait; the newest counts
 PANEL_SKEW_S = 150  # printed times have whole minutes; a panel's clock may be off this far
 ESPA_SELECT_NS = 2_500 * MS  # from the first ENQ of a poll to the second (ESPA 4.4.4)
 ESPA_BLOCK_NS = 15 * S  # from our ACK to the end of the block
@@ -211,13 +215,26 @@ GB26875_RECONNECT_TRIES = 2  # unanswered in a row: the next try goes over a new
 GB26875_DENIED_WAIT_NS = 10 * S  # before a fire that was denied a whole round is sent again
 GB26875_FALSE_START_NS = 2 * S  # a frame that does not end by then is none
 GB26875_ERRORS_MAX = 32  # in a row without a frame: the other end speaks something else
-GB26875_UNSENT_BYTES_MAX = 65_536  # more not taken by the network: the connection is dead
-GB26875_TICK_NS = 100 * MS
-GB26875_CONNECT_NS = 2 * S  # the next try of a fire must not wait longer for a connection
-GB26875_RECONNECT_NS_MIN = 200 * MS
-GB26875_RECONNECT_NS_MAX = 10 * S
+POST_UNSENT_BYTES_MAX = 65_536  # more not taken by the network: the connection is dead
+POST_TICK_NS = 100 * MS
+POST_CONNECT_NS = 2 * S  # the next try of a fire must not wait longer for a connection
+POST_RECONNECT_NS_MIN = 200 * MS
+POST_RECONNECT_NS_MAX = 10 * S
 GB26875_ADDRESSES_MAX = 20_000
 GB26875_DATA_BYTES_MAX = 1_024  # application data of one frame (clause 8)
+DC09_FRAME_BYTES_MAX = 1_024
+DC09_REPLY_NS_MIN = 1 * S
+DC09_TRIES_MAX = 4
+DC09_ROUND_NS_MAX = 10 * S  # all tries at both receivers: a fire has to be at one by then
+DC09_SUPERVISE_NS_MIN = 10 * S
+DC09_SUPERVISE_NS_MAX = 25 * 3_600 * S
+DC09_ERRORS_MAX = 16  # in a row without a reply: the other end speaks something else
+DC09_LATE_NS = 5 * S  # an event that is older carries the time when it happened
+DC09_REFUSED_WAIT_NS = 10 * S  # before a fire that was not understood is sent again
+DC09_RETURN_NS = 300 * S  # on the stand-by receiver, before the main one is tried again
+DC09_SKEW_NS_MAX = 120 * S  # of an encrypted reply: an older one may be a recording
+DC09_RECEIVERS_MAX = 2
+DC09_KEY_FILE_BYTES_MAX = 256
 
 # --- the receiver ---------------------------------------------------------------------------
 RECEIVER_GROUP_MAX = 64  # batches in one transaction
@@ -247,6 +264,7 @@ assert MQTT_CONNACK_WAIT_NS < MQTT_CONNECT_WAIT_NS
 assert COURIER_ACK_WAIT_NS < COURIER_PROGRESS_NS, "a resend comes before the fault"
 assert MODBUS_READ_REGISTERS_MAX * 2 + 5 <= MODBUS_ADU_RTU_BYTES_MAX
 assert LINE_BUFFER_BYTES_MAX > MODBUS_ADU_TCP_BYTES_MAX
+assert max(MODBUS_ADU_TCP_BYTES_MAX, PANEL_REPLIES_MAX * 40) <= LINK_WRITE_BYTES_MAX
 assert BATCH_BYTES_MAX + 65_536 <= IPC_MESSAGE_BYTES_MAX, "a batch travels in one message"
 assert ALARM_STATE_BYTES_MAX < IPC_MESSAGE_BYTES_MAX
 assert TELEMETRY_READINGS_MAX * 8 + 65_536 <= BATCH_BYTES_MAX, "the worst batch fits"

@@ -6,6 +6,8 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
+from config import centre_messages
+
 Pair = tuple[str, str]
 
 NOUNS: dict[str, Pair] = {
@@ -415,7 +417,7 @@ HINTS: dict[str, Pair] = {
     "need.kind": ("what it measures, e.g. kind: heat", "测量什么，例如 kind: heat"),
     "need.unit": ("the unit address of the device on its link", "设备在线路上的从站地址"),
     "need.link_kind": ("rs485, tcp, rtu_tcp or serial", "rs485、tcp、rtu_tcp 或 serial"),
-    "need.courier_kind": ("write kind: mqtt, or gb26875", "请写 kind: mqtt 或 gb26875"),
+    "need.courier_kind": ("write kind: mqtt, gb26875 or dc09", "请写 kind: mqtt、gb26875 或 dc09"),
     "level.missing": (
         "write {first}: and a value in {unit}",
         "请写 {first}: 和以 {unit} 为单位的值",
@@ -488,3 +490,6 @@ HINTS: dict[str, Pair] = {
         "请从最近的备份恢复该文件；编号不得改变",
     ),
 }
+
+TEXTS |= centre_messages.TEXTS
+HINTS |= centre_messages.HINTS

@@ -22,10 +22,10 @@ class _Frozen(BaseModel):
 
 
 class TcpLink(_Frozen):
-    """Modbus TCP, or RTU frames through a serial server."""
+    """Modbus TCP, RTU frames through a serial server, or a device at `host` that connects to us."""
 
     name: str
-    kind: Literal[LineKind.TCP, LineKind.RTU_TCP]
+    kind: Literal[LineKind.TCP, LineKind.RTU_TCP, LineKind.TCP_LISTEN]
     host: str  # an address, never a name: a siren must not wait for a resolver
     port: int
     timeout_ns: int
@@ -236,6 +236,29 @@ class Gb26875Courier(_Frozen):
     addresses: tuple[tuple[str, int], ...]
 
 
+class Dc09Courier(_Frozen):
+    """An alarm receiving centre reached by SIA DC-09. zones: (point, zone or siren, number)."""
+
+    name: str
+    kind: Literal["dc09"]
+    receivers: tuple[tuple[str, int], ...]  # host, port: the main one, then the stand-by
+    transport: str
+    format: str
+    account: str
+    receiver: str
+    line: str
+    key_file: str
+    supervise_ns: int
+    reply_ns: int
+    tries: int
+    text: bool
+    prealarm: str
+    zones: tuple[tuple[str, int], ...]
+
+
+AnyCourier = MqttCourier | Gb26875Courier | Dc09Courier
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -247,4 +270,4 @@ class Site(_Frozen):
     zones: tuple[Zone, ...]
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
-    couriers: tuple[MqttCourier | Gb26875Courier, ...]
+    couriers: tuple[AnyCourier, ...]

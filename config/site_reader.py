@@ -48,6 +48,7 @@ _LINK_KINDS = {
     "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", *_LINE_TIMES)),
     "tcp": Keys(("kind", "host"), ("port", *_LINE_TIMES)),
     "rtu_tcp": Keys(("kind", "host", "port"), _LINE_TIMES),
+    "tcp_listen": Keys(("kind", "from", "port")),
     "serial": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "data_bits")),
 }
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
@@ -113,7 +114,7 @@ def read_site(
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
     effects = reader.effects(found)
-    couriers: tuple[model.MqttCourier | model.Gb26875Courier, ...] = reader.named(
+    couriers: tuple[model.AnyCourier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
     )
     evaluation: Evaluation | None = Evaluation()
@@ -213,10 +214,13 @@ class _SiteReader(Reader):
                 times[f"{key_}_ns"] = limit
         if kind in ("rs485", "serial"):
             return self._serial(name, LineKind(kind), found, path, times)
-        host = self.address(found["host"], (*path, "host"))
+        listens = kind == "tcp_listen"
+        end = "from" if listens else "host"
+        host = self.address(found[end], (*path, end))
         port: int | None = 502
         if "port" in found:
-            port = self.integer(found["port"], (*path, "port"), 1, 65_535)
+            # Ports below 1024 are root's, and the service is not.
+            port = self.integer(found["port"], (*path, "port"), 1024 if listens else 1, 65_535)
         if host is None or port is None:
             return None
         return model.TcpLink.model_validate(

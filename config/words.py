@@ -68,6 +68,7 @@ class PanelProtocol(StrEnum):
     TEXT = "text"  # a printer or event-text port: one way
     ESPA = "espa"  # ESPA 4.4.4
     ID3000 = "id3000"  # Notifier ID3000 and Pearl
+    GB26875 = "gb26875"  # GB/T 26875.3, as from a user information transmission device
 
 
 class PanelAction(StrEnum):
@@ -97,6 +98,7 @@ class LineKind(StrEnum):
     """How a line is reached."""
 
     TCP = "tcp"  # Modbus TCP, MBAP header
+    TCP_LISTEN = "tcp_listen"  # a panel's device that connects to us
     RS485 = "rs485"  # Modbus RTU on a serial port
     RTU_TCP = "rtu_tcp"  # RTU frames through a serial server
     SERIAL = "serial"  # a panel's own port: bytes of its protocol, no Modbus

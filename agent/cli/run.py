@@ -76,7 +76,7 @@ def on_the_desk(plan: Plan, ports: Sequence[int], directory: Path) -> Plan:
     """
 
     def move(line: Line, port: int) -> Line:
-        if line.kind == LineKind.RS485:
+        if line.kind in (LineKind.RS485, LineKind.SERIAL):
             return dataclasses.replace(line, serial_port=str(directory / f"line-{line.name}"))
         return dataclasses.replace(line, host="127.0.0.1", tcp_port=port)
 

@@ -166,6 +166,9 @@ class Session:
         for exchange in [e for e in self._flight.values() if e.beat]:
             del self._flight[exchange.serial]
 
+    def unreachable(self) -> None:
+        """The connection could not be made: there is one centre, it is tried again."""
+
     @property
     def path(self) -> tuple[bool, str]:
         """Whether the centre answers, and what is wrong when it does not."""

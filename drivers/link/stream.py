@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Protocol
 
-from config.limits import LINE_BUFFER_BYTES_MAX, MODBUS_ADU_TCP_BYTES_MAX
+from config.limits import LINE_BUFFER_BYTES_MAX, LINK_WRITE_BYTES_MAX
 
 _DRAIN_READS_MAX = 4  # a line that babbles faster than this is jammed; draining must end
 
@@ -67,6 +67,9 @@ class DescriptorStream:
 
     def close(self) -> None:
         """Stop watching and close."""
+        self._detach()
+
+    def _detach(self) -> None:
         if not self.up:
             return
         self.up = False
@@ -86,7 +89,7 @@ class DescriptorStream:
             # The last request has not left yet: nobody takes what we send.
             self._lost_soon("the other side takes no data")
             return
-        assert len(data) <= MODBUS_ADU_TCP_BYTES_MAX
+        assert len(data) <= LINK_WRITE_BYTES_MAX
         self._send(data)
 
     def drain(self) -> bytes:
@@ -146,9 +149,9 @@ class DescriptorStream:
     def _lost_soon(self, text: str) -> None:
         """Close now, tell from the loop: the caller is in the middle of something."""
         assert self._loop is not None
-        self.close()
+        self._detach()
         self._loop.call_soon(self._on_lost, text)
 
     def _lost(self, text: str) -> None:
-        self.close()
+        self._detach()
         self._on_lost(text)

@@ -18,6 +18,16 @@ _KEEPALIVE = (
 )
 
 
+def watch_peer(peer: socket.socket) -> None:
+    """Have the kernel notice within a bounded time that the other side is gone."""
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in _KEEPALIVE:
+        peer.setsockopt(socket.IPPROTO_TCP, option, seconds)
+    limit_ms = TCP_UNACKNOWLEDGED_NS_MAX // MS
+    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
+
+
 class TcpLink(DescriptorStream):
     """Opens with a deadline; a peer that vanished without a word is noticed by the kernel within
     TCP_UNACKNOWLEDGED_NS_MAX of the first unanswered byte."""
@@ -57,12 +67,7 @@ class TcpLink(DescriptorStream):
             family, address = socket.AF_INET, (self._host, self._port)
         peer = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for option, seconds in _KEEPALIVE:
-                peer.setsockopt(socket.IPPROTO_TCP, option, seconds)
-            limit_ms = TCP_UNACKNOWLEDGED_NS_MAX // MS
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
+            watch_peer(peer)
             await loop.sock_connect(peer, address)
             if peer.getsockname() == peer.getpeername():
                 # A closed port of our own machine can answer itself (simultaneous open).

@@ -22,15 +22,22 @@ from config.limits import (
 )
 from config.plan import Panel, Plan
 from config.words import LineKind, PanelProtocol
+from drivers.link.listen import ListenLink
 from drivers.link.serial import SerialLink
 from drivers.link.stream import Link, LinkError
 from drivers.link.tcp import TcpLink
 from drivers.panel.espa import EspaTalk
+from drivers.panel.gb26875_talk import Gb26875Talk
 from drivers.panel.id3000 import Id3000Talk
 from drivers.panel.talk import Counters, Heard, Said, Talk
 from drivers.panel.text import TextTalk
 from drivers.reading import LineState, PanelEvent, PanelKind
 
+_LINKS: Mapping[LineKind, Callable[..., Link]] = {
+    LineKind.TCP: TcpLink,
+    LineKind.TCP_LISTEN: ListenLink,
+    LineKind.SERIAL: SerialLink,
+}
 _PRINT_AGAIN = (
     "the panel was not heard for a while: press its system reset, so that it prints again"
 )
@@ -52,6 +59,8 @@ def make_talk(panel: Panel) -> Talk:
         return EspaTalk(panel)
     if panel.protocol == PanelProtocol.ID3000:
         return Id3000Talk(panel)
+    if panel.protocol == PanelProtocol.GB26875:
+        return Gb26875Talk(panel)
     assert panel.protocol == PanelProtocol.TEXT, panel.protocol
     return TextTalk(panel)
 
@@ -89,7 +98,7 @@ class PanelClient:
         self._alive_ns = mono_ns()  # last good frame
         self._skewed = False
         line = plan.lines[self._line_index]
-        kind = TcpLink if line.kind == LineKind.TCP else SerialLink
+        kind = _LINKS[LineKind(line.kind)]
         self._link: Link = kind(line, self._on_bytes, self._on_lost)
 
     @property
@@ -162,7 +171,8 @@ class PanelClient:
 
     def _do(self, heard: Heard, now_ns: int) -> None:
         if heard.replies:
-            self._link.write(b"".join(heard.replies[-1:]))  # the panel waits for one, the latest
+            replies = heard.replies if self._talk.pipelined else heard.replies[-1:]
+            self._link.write(b"".join(replies))
         events: list[PanelEvent] = []
         for said in heard.said:
             events.append(self._event(said, now_ns))
@@ -185,9 +195,10 @@ class PanelClient:
     def _clock_news(self, said: Said, now_ns: int) -> list[PanelEvent]:
         """An event when the panel's clock went wrong, or is right again."""
         local_s = self._local_s()
-        if said.time is None or local_s is None:
+        sent = said.sent or said.time
+        if sent is None or local_s is None:
             return []
-        skew_s = said.time.skew_s(local_s)
+        skew_s = sent.skew_s(local_s)
         skewed = abs(skew_s) > PANEL_SKEW_S
         if skewed == self._skewed:
             return []
@@ -198,7 +209,7 @@ class PanelClient:
             text = f"the panel's clock is {abs(skew_s)} s {way} ours"
         told = PanelEvent(
             self.panel.device, now_ns, 0, "clock", text, kind=PanelKind.CLOCK,
-            panel_time=said.time.text, skew_s=skew_s if skewed else 0,
+            panel_time=sent.text, skew_s=skew_s if skewed else 0,
         )  # fmt: skip
         return [told]
 

@@ -135,6 +135,8 @@ class _Phase(IntEnum):
 class EspaTalk:
     """The paging system's side of the line. `Talk`."""
 
+    pipelined = False
+
     def __init__(self, panel: Panel) -> None:
         self.counters = Counters()
         self._rules = Rules(panel)

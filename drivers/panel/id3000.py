@@ -124,6 +124,8 @@ def parse_event(body: bytes) -> Event | None:
 class Id3000Talk:
     """Listens, and answers the panel's polls. `Talk`."""
 
+    pipelined = False
+
     def __init__(self, panel: Panel) -> None:
         self.counters = Counters()
         self._rules = Rules(panel)

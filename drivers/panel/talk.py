@@ -23,6 +23,7 @@ class Said:
     address: str
     text: str
     time: PanelTime | None = None
+    sent: PanelTime | None = None  # when the panel sent it, if that is not when it happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Talk(Protocol):
     """A conversation with one panel."""
 
     counters: Counters
+    pipelined: bool  # all answers are sent; else the latest alone, the panel waits for one
 
     def receive(self, data: bytes, now_ns: int) -> Heard:
         """Bytes came."""

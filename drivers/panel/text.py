@@ -98,6 +98,8 @@ def _plain(line: bytes) -> bytes:
 class TextTalk:
     """Listens to a printer port. `Talk`."""
 
+    pipelined = False
+
     def __init__(self, panel: Panel) -> None:
         self.counters = Counters()
         self._rules = Rules(panel)

@@ -111,7 +111,7 @@ class Building:
         self._ticking: asyncio.Task[None] | None = None
 
     def _make_panel(self, panel: Panel, line: Line) -> PanelLine:
-        if line.kind == LineKind.TCP and not self.options.listen_any:
+        if line.kind != LineKind.SERIAL and not self.options.listen_any:
             check_loopback(line.name, line.host)
         served = PanelLine(line, make_panel(panel), mono_ns=self._mono_ns)
         self.panels[panel.device] = served

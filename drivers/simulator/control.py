@@ -47,7 +47,7 @@ from drivers.simulator.faults import Fault, FaultKind
 from drivers.simulator.fields import SimulatorError
 from drivers.simulator.fire import Fire, Growth
 from drivers.simulator.panel_server import PanelLine
-from drivers.simulator.panels import Harm, Telling
+from drivers.simulator.panel_words import Harm, Telling
 from drivers.simulator.states import flag_names, parse_flags
 
 Message = dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from datetime import datetime
@@ -12,10 +13,11 @@ from config.limits import LINE_BUFFER_BYTES_MAX, MS, SIMULATOR_CLIENTS_MAX, S
 from config.plan import Line
 from config.words import LineKind
 from drivers.simulator.fields import SimulatorError
-from drivers.simulator.panels import SimulatedPanel, Telling
+from drivers.simulator.panel_words import SimulatedPanel, Telling
 from drivers.simulator.terminal import Terminal
 
 _TICK_NS = 50 * MS
+_DIAL_NS = 200 * MS
 
 
 class _Client(asyncio.Protocol):
@@ -49,6 +51,8 @@ class PanelLine:
         self.clients: set[_Client] = set()
         self.joined = asyncio.Event()  # somebody is connected; a pseudo-terminal cannot tell
         self._serial = line.kind == LineKind.SERIAL
+        self._dials = line.kind == LineKind.TCP_LISTEN
+        self._dialling: asyncio.Task[None] | None = None
         self._path = line.serial_port
         self._host, self._port = line.host, line.tcp_port
         self._panel = panel
@@ -73,6 +77,8 @@ class PanelLine:
         if self._serial:
             self._terminal = Terminal(Path(self._path))
             loop.add_reader(self._terminal.fd, self._readable)
+        elif self._dials:
+            self._dialling = asyncio.create_task(self._dial())
         else:
             try:
                 self._server = await loop.create_server(
@@ -83,8 +89,24 @@ class PanelLine:
             self._port = self._server.sockets[0].getsockname()[1]
         self._tick()
 
+    async def _dial(self) -> None:
+        """Connect to the gateway, again and again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if not self.clients:
+                with contextlib.suppress(OSError):
+                    await loop.create_connection(lambda: _Client(self), self._host, self._port)
+            await asyncio.sleep(_DIAL_NS / S)
+
     async def stop(self) -> None:
         """Close the port and all connections, as a panel that is switched off."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.gather(self._dialling, return_exceptions=True)
+            self._dialling = None
+            for client in list(self.clients):
+                if client.transport is not None:
+                    client.transport.abort()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -7,15 +7,14 @@ can disagree and a test can see it.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Protocol
 
 from config.limits import MS, SIMULATOR_SETS_PENDING_MAX
 from config.plan import Panel
 from config.words import PanelProtocol
 from drivers.simulator.fields import SimulatorError
+from drivers.simulator.panel_words import Harm, SimulatedPanel, Telling, harmed, word_of
+from drivers.simulator.transmission import TransmissionDevice
 
 _POLL_NS = 500 * MS
 _WAIT_NS = 600 * MS  # for an answer
@@ -73,53 +72,15 @@ ID3000 = {
 }  # fmt: skip
 
 
-class Harm(StrEnum):
-    """What happens to an event on its way, once."""
-
-    NONE = "none"
-    CHECKSUM = "checksum"  # one bit of it is wrong
-    HALF = "half"  # the line goes quiet in the middle
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """One event to be told: a word of the protocol's table, or the panel's own text."""
-
-    word: str
-    address: str = ""
-    place: str = ""
-    text: str = ""
-    harm: Harm = Harm.NONE
-
-
-class SimulatedPanel(Protocol):
-    """A panel's side of its port. Answers are the bytes that it sends now."""
-
-    def tell(self, telling: Telling, now: datetime) -> bytes:
-        """Something happened. Raises SimulatorError for a word that the panel does not have."""
-
-    def receive(self, data: bytes, now_ns: int) -> bytes:
-        """The gateway sent something."""
-
-    def tick(self, now_ns: int) -> bytes:
-        """Time passed."""
-
-
 def make_panel(panel: Panel) -> SimulatedPanel:
     """The simulated panel at the other end of a plan's panel."""
     if panel.protocol == PanelProtocol.ESPA:
         return EspaPanel(panel.station, panel.encoding)
     if panel.protocol == PanelProtocol.ID3000:
         return Id3000Panel(half_duplex=panel.checksum == "crc16")
+    if panel.protocol == PanelProtocol.GB26875:
+        return TransmissionDevice(panel.address, bcd=panel.time == "bcd")
     return Printer(panel.encoding, gst=panel.record == "blank")
-
-
-def _word(table: dict[str, str], telling: Telling) -> str:
-    if telling.text:
-        return telling.text
-    if telling.word not in table:
-        raise SimulatorError(f"expected one of {', '.join(table)}; found {telling.word!r}")
-    return table[telling.word]
 
 
 class Printer:
@@ -133,12 +94,12 @@ class Printer:
         """The printed event."""
         if self._gst:
             text = f"\x1b6{now:%y/%m/%d  %H:%M}\n  {telling.address}\n\x1b9"
-            text += _word(GST9000, telling) + "\n"
+            text += word_of(GST9000, telling) + "\n"
             if telling.address:
                 text += f"{telling.place}\n点型感烟\n"
             text += "\n"
         else:
-            text = f"{_word(NFS, telling):<{_NFS_WIDTH}}{telling.place:<20}"
+            text = f"{word_of(NFS, telling):<{_NFS_WIDTH}}{telling.place:<20}"
             text += f"{now:%I:%M}{'AP'[now.hour >= 12]} {now:%m%d%y} {telling.address}\r\n"
         data = text.encode(self._encoding, "replace")
         if telling.harm is Harm.HALF:
@@ -154,12 +115,6 @@ class Printer:
     def tick(self, now_ns: int) -> bytes:  # noqa: ARG002 -- nothing is printed by itself
         """Nothing."""
         return b""
-
-
-def _harmed(data: bytes, harm: Harm, at: int) -> bytes:
-    if harm is Harm.CHECKSUM:
-        return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-    return data[: len(data) // 2] if harm is Harm.HALF else data
 
 
 class EspaPanel:
@@ -178,7 +133,7 @@ class EspaPanel:
         """Queue a call: it goes out with the next poll."""
         if len(self._queue) >= SIMULATOR_SETS_PENDING_MAX:
             raise SimulatorError(f"{len(self._queue)} messages are waiting already")
-        word = _word(ESPA, telling)
+        word = word_of(ESPA, telling)
         point = " ".join(p for p in (telling.address, telling.place) if p)
         text = word.format(telling.address) if "{}" in word else f"{word} {point}".strip()
         text = f"{now:%d.%m.%y %H:%M} {text}" if telling.place == "stamped" else text
@@ -209,7 +164,7 @@ class EspaPanel:
         self._phase, self._since_ns = "sent", now_ns
         self._tries += 1
         harm, self._harm = self._harm, Harm.NONE
-        return _harmed(self._queue[0][0], harm, 6)
+        return harmed(self._queue[0][0], harm, 6)
 
     def _end(self) -> bytes:
         self._phase = "idle"
@@ -281,7 +236,7 @@ class Id3000Panel:
             self._awaited = "event"
             line, harm = self._queue[0]
             self._queue[0] = (line, Harm.NONE)
-            return _harmed(line, harm, 5)
+            return harmed(line, harm, 5)
         self._awaited = ""
         if now_ns < self._status_ns:
             return b""

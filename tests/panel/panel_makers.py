@@ -16,6 +16,13 @@ GST_RESET = bytes.fromhex(
     "1B36 30382F31322F3032 2020 31373A3235 0A 2020 0A 1B39 CFB5CDB3B8B4CEBB 0A0A"
 )
 
+GB_BEAT = bytes.fromhex("4040 0000 0101 023A091A090C 790300000000 385B01000000 0000 02 88 2323")
+GB_FIRE = bytes.fromhex(  # smoke detector, zone 10 point 2, fire; published
+    "4040 0100 0101 203A091A090C 790300000000 385B01000000 3000 02 02010101280A0002000200"
+    + "20" * 30
+    + "00 023A091A090C 46 2323"
+)
+
 
 def panel_of(name: str, on_reset: str = "", device: int = 0) -> Panel:
     """A panel that speaks the dialect `name`, as `embergate plan` makes it."""

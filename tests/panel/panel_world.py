@@ -36,10 +36,14 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def site_text(folder: Path, dialect: str, *, serial: bool, more: str = "") -> str:
+def site_text(
+    folder: Path, dialect: str, *, serial: bool, listens: bool = False, more: str = ""
+) -> str:
     """A panel and a relay board with one siren."""
     relays, panel = free_ports(2)
     link = f"{{kind: tcp, host: 127.0.0.1, port: {panel}}}"
+    if listens:
+        link = f"{{kind: tcp_listen, from: 127.0.0.1, port: {panel}}}"
     if serial:
         link = f"{{kind: serial, port: {folder}/tty, baud: 9600, parity: none}}"
     return (
@@ -100,12 +104,14 @@ def turn() -> Awaitable[None]:
 
 @asynccontextmanager
 async def panel_world(
-    dialect: str, *, serial: bool = False, more: str = ""
+    dialect: str, *, serial: bool = False, listens: bool = False, more: str = ""
 ) -> AsyncIterator[PanelWorld]:
     """Everything runs until the block ends."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         folder = Path(name)
-        (folder / "site.yaml").write_text(site_text(folder, dialect, serial=serial, more=more))
+        (folder / "site.yaml").write_text(
+            site_text(folder, dialect, serial=serial, listens=listens, more=more)
+        )
         checked = check_file(folder / "site.yaml")
         assert checked.plan is not None, [p.text() for p in checked.problems]
         plan = checked.plan

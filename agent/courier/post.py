@@ -1,0 +1,218 @@
+"""The loops around a session whose destination signs nothing: the record on one side, a TCP
+connection or a UDP socket on the other. A centre of GB/T 26875.3 and a receiver of SIA DC-09 differ
+in their sessions only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from agent.courier.backoff import Backoff
+from agent.courier.follower import Follower, Take
+from agent.courier.window import BatchId
+from agent.notify import Notifier
+from agent.uplink.events import EventRecord
+from config.limits import (
+    POST_CONNECT_NS,
+    POST_RECONNECT_NS_MAX,
+    POST_RECONNECT_NS_MIN,
+    POST_TICK_NS,
+    POST_UNSENT_BYTES_MAX,
+    S,
+)
+
+
+class Session(Protocol):
+    """What the loops need of a session. Pure: it is told the time and never waits."""
+
+    @property
+    def path(self) -> tuple[bool, str]:
+        """Whether the destination answers, and what is to be said of it."""
+
+    def connected(self, now_ns: int) -> None:
+        """A fresh connection; with UDP, the socket."""
+
+    def disconnected(self) -> None:
+        """The connection is gone."""
+
+    def unreachable(self) -> None:
+        """The connection could not be made."""
+
+    def received(self, data: bytes, now_ns: int) -> None:
+        """Bytes of the connection, or one datagram."""
+
+    def tick(self, now_ns: int) -> None:
+        """Time passed."""
+
+
+class Post:
+    """Runs a session. `session` is set before `run`; `place` says where to, at each attempt."""
+
+    session: Session
+
+    def __init__(
+        self, name: str, gateway: str, record_socket: Path, rng: random.Random, *, stream: bool,
+        place: Callable[[], tuple[str, int]], take: Take,
+        prime: Callable[[list[EventRecord]], None],
+    ) -> None:  # fmt: skip
+        self._stream = stream
+        self._place = place
+        self._backoff = Backoff(rng, POST_RECONNECT_NS_MIN, POST_RECONNECT_NS_MAX)
+        self.follower = Follower(name, gateway, record_socket, rng, take, prime)
+        self._wire: _Wire | None = None
+        self._gone = asyncio.Event()
+        self._trouble = "not yet connected"
+        self._tried = False
+        self._notifier = Notifier()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """All loops until `stop`; a loop that fails is an error of ours and ends the process."""
+        self._notifier.ready("started")
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self.follower.run()),
+                group.create_task(self._serve()),
+                group.create_task(self._ticks()),
+            ]
+            await stop.wait()
+            self._notifier.stopping()
+            for task in tasks:
+                task.cancel()
+        if self._wire is not None:
+            self._wire.close()
+
+    # --- what a session calls ---
+
+    def confirmed(self, batch: BatchId) -> None:
+        """The destination has a message of the batch."""
+        self._backoff.reset()
+        self.follower.confirmed(batch)
+
+    def send(self, data: bytes) -> bool:
+        """False when the network does not take it."""
+        return self._wire is not None and self._wire.send(data)
+
+    def drop(self, why: str) -> None:
+        """End the connection; another one follows."""
+        wire = self._wire
+        if wire is not None:
+            self._trouble = why
+            wire.close()
+            self._wire = None
+            self.session.disconnected()
+            self._gone.set()
+
+    # --- the destination ---
+
+    async def _serve(self) -> None:
+        while True:
+            self._gone.clear()
+            host, port = self._place()
+            try:
+                async with asyncio.timeout(POST_CONNECT_NS / S):
+                    self._wire = await self._connect(host, port)
+            except (OSError, TimeoutError) as e:
+                self._trouble = f"{host}:{port}: {e or 'no answer'}"
+                self.session.unreachable()
+            else:
+                self._trouble = ""
+                self.session.connected(time.monotonic_ns())
+                await self._gone.wait()
+                self._wire = None
+                self.session.disconnected()
+            self._tried = True
+            self._tell()
+            await asyncio.sleep(self._backoff.next_ns() / S)
+
+    async def _connect(self, host: str, port: int) -> _Wire:
+        loop = asyncio.get_running_loop()
+        made = _Wire(self._received, self._lost, stream=self._stream)
+        if self._stream:
+            await loop.create_connection(lambda: made, host, port)
+        else:
+            await loop.create_datagram_endpoint(lambda: made, remote_addr=(host, port))
+        return made
+
+    def _received(self, data: bytes) -> None:
+        self.session.received(data, time.monotonic_ns())
+        if self.session.path[0]:
+            self._backoff.reset()
+
+    def _lost(self, wire: _Wire, why: str) -> None:
+        if wire is self._wire:
+            self._trouble = self._trouble or why
+            self._gone.set()
+
+    # --- time and words ---
+
+    async def _ticks(self) -> None:
+        while True:
+            self.session.tick(time.monotonic_ns())
+            self._tell()
+            self._notifier.watchdog()
+            await asyncio.sleep(POST_TICK_NS / S)
+
+    def _tell(self) -> None:
+        connected, text = self.session.path
+        if connected:
+            self._tried = True
+        if self._tried or not text.startswith("not"):
+            self.follower.state(connected, text if connected else self._trouble or text)
+
+
+async def until_told(run: Callable[[asyncio.Event], Any]) -> None:
+    """Run a courier until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(stop)
+
+
+class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):
+    """One TCP connection, or one UDP socket."""
+
+    def __init__(self, received: Any, lost: Any, *, stream: bool) -> None:
+        self._stream = stream
+        self._received = received
+        self._lost = lost
+        self._transport: Any = None
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received(data)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:  # noqa: ARG002 -- the peer's, set
+        self._received(data)
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there now: the resend rules decide what that means."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(self, str(exc or "the other end closed the connection"))
+
+    def send(self, data: bytes) -> bool:
+        """False when the network does not take it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > POST_UNSENT_BYTES_MAX:
+            return False
+        if self._stream:
+            transport.write(data)
+        else:
+            transport.sendto(data)
+        return True
+
+    def close(self) -> None:
+        """End it now."""
+        if self._transport is not None:
+            self._transport.abort()
