@@ -155,6 +155,10 @@ TEXTS: dict[str, Pair] = {
         "'{key}' lies outside {low} to {high}",
         "“{key}”超出 {low} 至 {high} 的范围",
     ),
+    "level.leakage": (
+        "prealarm ({level}) must be at least twice the natural leakage, {least}",
+        "预警值（{level}）至少应为自然泄漏电流的两倍，即 {least}",
+    ),
     "poll.alarm": (
         "polled every {value}, but a lost alarm point must be a fault within 100 s",
         "轮询间隔为 {value}，但报警点位失联必须在 100 秒内报故障",

@@ -28,7 +28,7 @@ POINT_KEYS = Keys(
     ("register", "kind"),
     ("type", *ORDERS, "bit", "bits", "confirm", "unit", "class", "poll", "active", "state",
      *_NUMBER_KEYS,
-     *_LEVEL_KEYS, *RULE_KEYS, *DETECTOR_KEYS),
+     *_LEVEL_KEYS, *RULE_KEYS, *DETECTOR_KEYS, "leakage"),
 )  # fmt: skip
 _ALWAYS = frozenset({"register", "kind", "type", *ORDERS, "bit", "bits", "poll"})
 _CURRENT_LOW_MA, _CURRENT_SPAN_MA = 4.0, 16.0
@@ -91,7 +91,7 @@ def _only_its_keys(reader: Reader, kind: Kind, fields: Fields, path: Path) -> No
         allowed |= {"unit", *_NUMBER_KEYS}
         allowed |= {k for level in kind.levels for k in (level, f"{level}_clear")}
         allowed |= {"class"} if kind.classes else set()
-    allowed |= keys_of(kind)
+    allowed |= keys_of(kind) | ({"leakage"} if kind.name == "residual_current" else set())
     for key, node in fields.items():
         if key not in allowed:
             reader.problem("key.not_for_kind", node, (*path, key), "", key=key, kind=kind.name)
@@ -219,11 +219,21 @@ def _number(
     resolved = resolve(kind.name, class_name, unit, tuple(sorted(given.items())))
     _judge(reader, kind, resolved, fields, at, path, unit)
     levels = dict(zip(PARAMS, resolved.params, strict=True))
+    if "leakage" in fields:
+        _leakage(reader, fields["leakage"], (*path, "leakage"), unit, levels["prealarm_level"])
     return {
         "scale": scale, "bias": bias, "unit": unit, "mode": kind.mode, "params": resolved.params,
         "rule": _sentinels(reader, fields, path, type_name), "can": _can(levels),
         "resolution": _resolution(reader, fields, path, unit, type_name, scale),
     }  # fmt: skip
+
+
+def _leakage(reader: Reader, node: yaml.Node, path: Path, unit: str, level: float) -> None:
+    """The alarm is at least twice what leaks naturally (GB 50116-2013, note to 9.2.3)."""
+    value = reader.in_unit(node, path, unit)
+    if value is not None and level < 2 * value:
+        reader.problem("level.leakage", node, path, "", level=f"{level:g}{unit}",
+                       least=f"{2 * value:g}{unit}")  # fmt: skip
 
 
 def _can(levels: Mapping[str, float]) -> Flag:
