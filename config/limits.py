@@ -391,6 +391,13 @@ READ_BACK_NS_DEFAULT = 1 * S
 READ_BACK_NS_MAX = 60 * S
 LEDGER_ENTRIES_MAX = 8 * POINTS_MAX  # living and retired
 LEDGER_BYTES_MAX = 32 * 1024 * 1024
+# Detectors that a site sets: what chatter may add to a true alarm, delays of a level, memories.
+CHATTER_HOLD_NS_MAX = 10 * S
+CHATTER_COUNT_MAX = 1_000
+DELAY_NS_MAX = 600 * S
+DETECTOR_NS_MAX = 366 * 86_400 * S
+LAST_WORD_NS_MAX = 1 * S  # at a stop, the record is given this long to keep the alarm state
+BASELINES_EVERY_NS = 3_600 * S  # compensated baselines go to the disk this often
 ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
 
 assert LEDGER_ENTRIES_MAX > POINTS_MAX

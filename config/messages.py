@@ -141,6 +141,7 @@ TEXTS: dict[str, Pair] = {
     ),
     "kind.needs_word": ("kind '{kind}' needs a whole number", "种类“{kind}”需要整数类型"),
     "scale.zero": ("a scale of 0 makes every value the same", "比例为 0 会使所有值相同"),
+    "width.sign": ("a width is larger than 0", "宽度必须大于 0"),
     "resolution.sign": ("a resolution is larger than 0", "分辨率必须大于 0"),
     "sentinels.float": (
         "a float32 marks a missing value by NaN, which is always refused",
@@ -154,6 +155,10 @@ TEXTS: dict[str, Pair] = {
     "level.bound": (
         "'{key}' lies outside {low} to {high}",
         "“{key}”超出 {low} 至 {high} 的范围",
+    ),
+    "level.leakage": (
+        "prealarm ({level}) must be at least twice the natural leakage, {least}",
+        "预警值（{level}）至少应为自然泄漏电流的两倍，即 {least}",
     ),
     "poll.alarm": (
         "polled every {value}, but a lost alarm point must be a fault within 100 s",

@@ -13,6 +13,7 @@ import yaml
 from config import model
 from config.alarm_reader import read_day, read_investigation, read_walk_group
 from config.courier_reader import read_courier
+from config.detector_reader import read_kinds
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
 from config.effect_reader import read_effect
@@ -57,6 +58,7 @@ _SITE = Keys(
         "people",
         "day",
         "test_groups",
+        "kinds",
     ),
 )
 _HEAD = Keys(("id", "name"), ("region",))
@@ -120,6 +122,8 @@ def read_site(
     found = found or {k.value: v for k, v in document.root.value if k.value in _SITE.all}
     head = reader.head(found["site"]) if "site" in found else None
     links: tuple[model.Link, ...] = reader.named(found, "links", LINES_MAX, reader.link)
+    if "kinds" in found:
+        read_kinds(reader, found["kinds"])
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, partial(read_siren, reader))

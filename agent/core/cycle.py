@@ -18,6 +18,7 @@ import numpy as np
 
 from agent.core import (
     alarms,
+    baselines,
     commands,
     delay,
     detect,
@@ -39,6 +40,7 @@ from agent.core import (
 from agent.core.image import new_image
 from agent.core.site import compile_site
 from agent.core.state import State
+from agent.core.step import step
 from agent.core.types import Inputs, Notice, Now, Order, Record, Verb
 from config.limits import (
     BLOCKS_PER_CYCLE_MAX,
@@ -70,7 +72,7 @@ class Outcome:
 def new_state(
     plan: Plan,
     boot_id: bytes,
-    kernel: detect.Kernel = kernels.step,
+    kernel: detect.Kernel = step,
     *,
     held_outputs: frozenset[int] = frozenset(),
 ) -> State:
@@ -88,6 +90,7 @@ def new_state(
         alarms=alarms.new_alarms(site),
         zones=zones.new_zones(site),
         effects=effects.new_effects(site, held_outputs),
+        baselines=baselines.new_baselines(site),
         book=panel.PanelBook(),
         signals=signals.new_signals(site),
     )
@@ -128,6 +131,10 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     hushed = any(c.verb is Verb.SILENCE for c in (*inputs.commands, *pressed))
     final = signals.finish(state, orders, out, now, hushed)
     assert len(out) <= RECORDS_PER_CYCLE_MAX
+    if baselines.refresh(
+        state.baselines, state.site, state.image, now.mono_ns, at_once=inputs.stopping
+    ):
+        state.alarms.unsaved = True
     return Outcome(state, tuple(final), tuple(out), _snapshot(state))
 
 
@@ -154,6 +161,7 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         state.recalled = again  # not knowledge: what the latch holds on waits for an operator
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
+    baselines.recall(state.baselines, state.site, state.image, found.baselines)
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
     same_boot = found.boot == state.boot_id
     effects_memory.merge(state.effects, found.effects, now, same_boot=same_boot)
@@ -283,6 +291,7 @@ def _snapshot(state: State) -> bytes | None:
         state.site,
         kept=effects_memory.keep(state.effects),
         more=lasting.dump(state),
+        baselines=state.baselines.packed,
     )
     if data == state.saved:
         return None

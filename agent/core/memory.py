@@ -5,7 +5,7 @@
  "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
  "zones": [name of a zone in fire, ...],
  "panel": [[device name, address, flags], ...],
- "effects": see agent.core.effects_memory; left out when nothing of the matrix needs keeping}
+ "effects": see agent.core.effects_memory; left out when nothing of the matrix needs keeping,
  "more": {subject: ...}}, as agent.core.lasting has them
 Keys that are not known are ignored, so that a newer gateway's state is still worth something.
 """
@@ -59,6 +59,7 @@ class Memory:
     panel: tuple[tuple[str, str, int], ...]
     effects: EffectsMemory = NOTHING_KEPT
     more: dict[str, Any] = field(default_factory=dict)  # each subject checks its own
+    baselines: bytes = b""
 
 
 def encode(
@@ -70,8 +71,10 @@ def encode(
     *,
     kept: dict[str, Any] | None = None,
     more: dict[str, Any] | None = None,
+    baselines: bytes = b"",
 ) -> bytes:
-    """The snapshot of what must survive. kept: of `effects_memory.keep`; more: by subject."""
+    """The snapshot of what must survive. kept: of `effects_memory.keep`; more: by subject;
+    baselines: of `baselines.refresh`."""
     standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
     in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
     order = np.array(in_order, np.int64)
@@ -103,6 +106,8 @@ def encode(
     }
     if kept:
         top["effects"] = kept
+    if baselines:
+        top["baselines"] = baselines
     return _fitting(top)
 
 
@@ -143,6 +148,7 @@ def decode(data: bytes) -> Memory:
         first=None if first is None else _first(first),
         points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
         zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
+        baselines=_typed(top.get("baselines", b""), bytes, "baselines"),
         panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
         effects=_effects(top.get("effects")),
         more=_typed(top.get("more", {}), dict, "more"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from agent.core import (
     alarms,
+    baselines,
     delay,
     detect,
     disable,
@@ -32,6 +33,7 @@ class State:
     alarms: alarms.Alarms
     zones: zones.Zones
     effects: effects.Effects
+    baselines: baselines.Baselines
     book: panel.PanelBook
     signals: signals.Signals
     disabled: disable.Registry = field(default_factory=disable.Registry)

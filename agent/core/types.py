@@ -111,6 +111,7 @@ class Inputs:
     levels: tuple[InputLevel, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
     duty_checks: tuple[DutyCheck, ...] = ()
+    stopping: bool = False  # the last cycle before a stop in good order
 
 
 @dataclass(frozen=True, slots=True)

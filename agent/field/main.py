@@ -28,7 +28,7 @@ from agent.ipc import IpcError, Server, system_policy
 from agent.journal import log_to_journal
 from agent.lock import Held, hold
 from agent.notify import Notifier
-from config.limits import CONTROL_RETRY_NS, RELEASE_WAIT_NS
+from config.limits import CONTROL_RETRY_NS, LAST_WORD_NS_MAX, RELEASE_WAIT_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
 from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
@@ -195,7 +195,10 @@ async def _serve(
                 group.create_task(runtime.run_timer(notifier, lambda: text))
                 await stop.wait()
                 notifier.stopping()
-                if runtime.release():
+                released = runtime.release()
+                runtime.last_cycle()
+                await link.settle(LAST_WORD_NS_MAX)
+                if released:
                     await asyncio.sleep(RELEASE_WAIT_NS / 1e9)  # the line's queue does it
                 raise _Stopped
         except* _Stopped:

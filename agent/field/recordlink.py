@@ -66,6 +66,8 @@ class RecordLink:
         self.durable_waits_ns: deque[int] = deque(maxlen=DURABLE_WAITS_KEPT)
         self._alarm_state: bytes | None = None
         self._state_changed = asyncio.Event()
+        self._state_kept = asyncio.Event()  # the record has confirmed the latest
+        self._state_kept.set()
         self._recalled = False
         self._disabled: list[str] | None = None  # couriers; None: not known yet
         self._lost_since_ns = mono_ns()
@@ -87,6 +89,7 @@ class RecordLink:
     def keep(self, alarm_state: bytes) -> None:
         """Have the record persist this alarm state; the latest stands."""
         self._alarm_state = alarm_state
+        self._state_kept.clear()
         self._state_changed.set()
 
     def route(self, disabled: Collection[str]) -> None:
@@ -99,6 +102,11 @@ class RecordLink:
     def _say_routing(self) -> None:
         if self._client is not None and self._disabled is not None:
             self._client.send("routing", disabled=self._disabled)
+
+    async def settle(self, wait_ns: int) -> None:
+        """Wait until the record holds the latest alarm state, but no longer than this."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._state_kept.wait(), wait_ns / 1e9)
 
     async def run(self) -> None:
         """Connect, hand over, and connect again, until cancelled."""
@@ -223,3 +231,5 @@ class RecordLink:
             except BaseException:
                 self._state_changed.set()  # not confirmed: hand it over again
                 raise
+            if state is self._alarm_state:
+                self._state_kept.set()

@@ -110,6 +110,7 @@ class Runtime:
         self._on: dict[str, str] = {}  # what the latch holds
         self._answer: dict[str, Any] = {}  # what the last order came to
         self.cycles = 0
+        self._stopping = False
         self._broken: Exception | None = None  # what ended a cycle half-way
         self.first_cycle_ns = 0  # when the first cycle with readings ended
         self.latest_lateness_ns = 0
@@ -245,6 +246,11 @@ class Runtime:
             self._broken = e
             raise
 
+    def last_cycle(self) -> None:
+        """Decide once more before a stop in good order: what is kept now and then is kept now."""
+        self._stopping = True
+        self.run_cycle()
+
     def _decide(self) -> None:
         now = self.clock.now()
         inputs = Inputs(
@@ -259,6 +265,7 @@ class Runtime:
             levels=tuple(self._levels),
             deliveries=tuple(self._deliveries.values()),
             duty_checks=tuple(self._duty_checks.values()),
+            stopping=self._stopping,
         )
         self._heard = self._heard or self._recalled is not None
         first = not self.first_cycle_ns and bool(self._blocks)
