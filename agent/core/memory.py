@@ -113,9 +113,12 @@ def encode(
 
 def _fitting(top: dict[str, Any]) -> bytes:
     """The snapshot within its bound. Thousands of long names in one fire must not end the process:
-    zones go first, which their points' votes make again, then the panel's latest words, and at the
-    very end what is no alarm at all."""
+    baselines go first, which the sensors teach again, then zones, which their points' votes make
+    again, then the panel's latest words, and at the very end what is no alarm at all."""
     data = cbor2.dumps(top, canonical=True)
+    if len(data) > ALARM_STATE_BYTES_MAX:
+        top.pop("baselines", None)
+        data = cbor2.dumps(top, canonical=True)
     if len(data) > ALARM_STATE_BYTES_MAX:
         data = cbor2.dumps({**top, "zones": []}, canonical=True)
     while len(data) > ALARM_STATE_BYTES_MAX:
