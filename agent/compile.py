@@ -14,29 +14,33 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.budget import budgets, with_speed
+from agent.compile_effects import compile_effects
 from config import model
-from config.checks import check_site, named_points
+from config.checks import check_site
 from config.dialects import Dialect
 from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
 from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
+from config.members import named_points
 from config.plan import (
     NO_BIT,
     NO_RULE,
     PLAN_VERSION,
     VALUE_TYPES,
     Courier,
+    DayHours,
     Device,
-    Effect,
     Input,
     Line,
     Output,
     Panel,
     PanelRule,
+    Person,
     Plan,
     PointTable,
     Poll,
     SelfTest,
+    WalkGroup,
     WordRule,
     Zone,
     bit_field,
@@ -167,7 +171,12 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
     devices = {d.name: d for d in site.devices}
     for zone in site.zones:
         members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(Zone(zone.name, members, zone.needed, zone.window_ns, zone.trend_fire))
+        zones.append(
+            Zone(
+                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
+                zone.acknowledge_ns, zone.investigate_ns,
+            )
+        )  # fmt: skip
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,
@@ -178,15 +187,23 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         points=_point_table(flat),
         lines=tuple(_line(link) for link in site.links),
         devices=tuple(
-            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat) for d in site.devices
+            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat, d.output_timeout_ns)
+            for d in site.devices
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
         zones=tuple(zones),
         outputs=_outputs(site, device_index),
-        effects=_effects(site, refs, devices),
+        effects=compile_effects(site, refs),
         couriers=tuple(_courier(c) for c in site.couriers),
-        panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+        panels=tuple(
+            panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
+        ),
+        people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
+        day=tuple(DayHours(h.days, h.first, h.last) for h in site.day),
+        test_groups=tuple(
+            WalkGroup(g.name, tuple(zone_index[z] for z in g.zones)) for g in site.test_groups
+        ),
         inputs=tuple(_input(i, point_index) for i in site.inputs),
         self_tests=_self_tests(site.self_test),
     )
@@ -234,31 +251,8 @@ def _self_tests(test: model.SelfTest) -> tuple[SelfTest, ...]:
     return (SelfTest(test.silent_ns, test.weekday, test.minute, test.duration_ns, test.offset_s),)
 
 
-def _effects(
-    site: model.Site, refs: dict[str, dict[str, int]], devices: dict[str, model.Device]
-) -> tuple[Effect, ...]:
-    output_index = {s.name: i for i, s in enumerate(site.outputs)}
-    return tuple(
-        Effect(
-            cause=e.cause,
-            ref=refs[e.cause][ref],
-            state=int(e.state),
-            outputs=tuple(output_index[s] for s in e.sound),
-            pattern=e.pattern,
-        )
-        for e in site.effects
-        for ref in _refs(e, devices)
-    )
-
-
-def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
-    """The names behind a cause: one, or every point of `panel.l1d1-20`."""
-    if effect.cause != "point":
-        return [effect.ref]
-    return [name for name, _ in named_points((effect.ref,), devices)]
-
-
-def _panel(device: int, port: model.PanelPort) -> Panel:
+def panel_row(device: int, port: model.PanelPort) -> Panel:
+    """The panel of a device, as the plan has it."""
     return Panel(
         device=device,
         dialect=port.dialect,
@@ -290,6 +284,7 @@ def _line(link: model.Link) -> Line:
         parity=_PARITY[link.parity], stop_bits=link.stop_bits, reply_timeout_ns=timeout,
         turnaround_ns=turnaround,
         data_bits=link.data_bits if isinstance(link, model.SerialLink) else 8,
+        direction=str(link.direction) if isinstance(link, model.Rs485Link) else "none",
     )  # fmt: skip
 
 
@@ -300,7 +295,7 @@ def _courier(courier: model.AnyCourier) -> Courier:
         return Courier(courier.name, courier.kind, {**given, "addresses": dict(courier.addresses)})
     if isinstance(courier, model.Dc09Courier):
         return Courier(courier.name, courier.kind, {**given, "zones": dict(courier.zones)})
-    settings = {k: v for k, v in given.items() if v not in ("", False)}
+    settings = {k: v for k, v in given.items() if v not in ("", False, ())}
     settings["insecure"] = not courier.tls
     settings["version"] = "auto"  # MQTT 5, or 3.1.1 where the broker speaks no 5
     return Courier(courier.name, courier.kind, settings)

@@ -25,6 +25,14 @@ TEXTS: dict[str, Pair] = {
         "a fault output is energised while all is well",
         "故障输出在正常时应为通电状态",
     ),
+    "siren.coil": (
+        "coil {coil} does not exist: '{profile}' has {count}, counted from 0",
+        "线圈 {coil} 不存在：“{profile}”有 {count} 个，从 0 开始编号",
+    ),
+    "siren.twice": (
+        "this coil is already siren '{other}' (line {line})",
+        "该线圈已是警报器“{other}”（第 {line} 行）",
+    ),
     "siren.timeout": (
         "'{profile}' lets go after {value} of silence; it is spoken to every {found}",
         "“{profile}”在通讯中断 {value} 后释放输出，而轮询周期为 {found}",

@@ -18,21 +18,29 @@ import numpy as np
 
 from agent.core import (
     alarms,
+    baselines,
     commands,
+    delay,
     detect,
+    disable,
     effects,
+    effects_memory,
     health,
     kernels,
+    lasting,
+    look,
     memory,
     panel,
     recall,
     records,
     signals,
+    walktest,
     zones,
 )
 from agent.core.image import new_image
 from agent.core.site import compile_site
 from agent.core.state import State
+from agent.core.step import step
 from agent.core.types import Inputs, Notice, Now, Order, Record, Verb
 from config.limits import (
     BLOCKS_PER_CYCLE_MAX,
@@ -64,7 +72,7 @@ class Outcome:
 def new_state(
     plan: Plan,
     boot_id: bytes,
-    kernel: detect.Kernel = kernels.step,
+    kernel: detect.Kernel = step,
     *,
     held_outputs: frozenset[int] = frozenset(),
 ) -> State:
@@ -81,7 +89,8 @@ def new_state(
         image=new_image(site),
         alarms=alarms.new_alarms(site),
         zones=zones.new_zones(site),
-        effects=effects.Effects(held=held_outputs),
+        effects=effects.new_effects(site, held_outputs),
+        baselines=baselines.new_baselines(site),
         book=panel.PanelBook(),
         signals=signals.new_signals(site),
     )
@@ -112,13 +121,20 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     for command in pressed:
         out += commands.obey(state, command, now, orders)
     _health(state, state.health, inputs, now, out, orders)
-    if state.alarms.touched:
+    out += disable.step(state, now)
+    if walktest.due(state, now) or delay.due(state, now):
+        state.alarms.touched = True
+    if state.alarms.touched or effects.due(state.effects, now.mono_ns):
         _decide(state, state.health, now, out, orders, merged)
     if state.effects.unproven_ns:
         out += effects.overdue(state.effects, state.site, now.mono_ns)
     hushed = any(c.verb is Verb.SILENCE for c in (*inputs.commands, *pressed))
     final = signals.finish(state, orders, out, now, hushed)
     assert len(out) <= RECORDS_PER_CYCLE_MAX
+    if baselines.refresh(
+        state.baselines, state.site, state.image, now.mono_ns, at_once=inputs.stopping
+    ):
+        state.alarms.unsaved = True
     return Outcome(state, tuple(final), tuple(out), _snapshot(state))
 
 
@@ -145,10 +161,14 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         state.recalled = again  # not knowledge: what the latch holds on waits for an operator
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
+    baselines.recall(state.baselines, state.site, state.image, found.baselines)
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
+    same_boot = found.boot == state.boot_id
+    effects_memory.merge(state.effects, found.effects, now, same_boot=same_boot)
     out = recall.merge(found, holders, state.boot_id, now, again=again)
-    for name, wall_ns in found.manual:
-        out += signals.recall_manual(state, name, wall_ns, now)
+    out += signals.restore(state, found.more.get("manual"), now)
+    if not again:
+        out += lasting.restore(state, found.more, now, same_boot=same_boot)
     return out
 
 
@@ -239,20 +259,21 @@ def _decide(
     stamp = (now.mono_ns, now.wall_ns)
     for k, why in zones.agreeing(a, site, state.image).items():
         out += alarms.settle_fire(a, site, state.image, k, why, stamp)
+    out += walktest.step(state, now)
+    out += delay.step(state, now)
+    a.raised.clear()
+    a.rose.clear()
     more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
     if a.first is not None and not signals.fire_stands(state):
         a.first = None
         a.unsaved = True
-    devices = effects.device_flags(a, well, state.book, site)
-    rows = effects.active_rows(site, state.zones, a, devices)
-    if merged and a.silenced:
-        state.effects.active = rows  # it sounded before the restart and was silenced then
-    more_orders, more = effects.decide(state.effects, a, site, rows, now.mono_ns)
+    scene = look.Scene(a, state.zones, well, state.book)
+    more_orders, more = effects.decide(state.effects, scene, site, now, known=merged)
     orders += more_orders
     out += more
-    if a.silenced and not rows and a.first is None:
+    if a.silenced and not state.effects.active and a.first is None:
         a.silenced = False  # all is clear: the next alarm is a new one
         a.unsaved = True
     a.touched = False
@@ -262,11 +283,16 @@ def _snapshot(state: State) -> bytes | None:
     if not state.alarms.unsaved:
         return None
     state.alarms.unsaved = False
-    manual = state.signals.manual
     data = memory.encode(
-        state.boot_id, state.alarms, state.zones, state.book, state.site,
-        [] if manual is None else [[manual.name[: memory.NAME_MAX], manual.wall_ns]],
-    )  # fmt: skip
+        state.boot_id,
+        state.alarms,
+        state.zones,
+        state.book,
+        state.site,
+        kept=effects_memory.keep(state.effects),
+        more=lasting.dump(state),
+        baselines=state.baselines.packed,
+    )
     if data == state.saved:
         return None
     state.saved = data

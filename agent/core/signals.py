@@ -17,7 +17,13 @@ from agent.core import calls, contacts, effects, lamps, panel, trials
 from agent.core.alarms import FirstAlarm
 from agent.core.site import Site
 from agent.core.types import Command, DutyCheck, Inputs, Now, Order, Record, Verb
-from config.limits import DUTY_CHECKS_MAX, DUTY_WAIT_NS, TEST_NS_DEFAULT, TEST_NS_MAX
+from config.limits import (
+    DUTY_CHECKS_MAX,
+    DUTY_WAIT_NS,
+    NAME_CHARS_MAX,
+    TEST_NS_DEFAULT,
+    TEST_NS_MAX,
+)
 from config.rhythms import RHYTHMS
 from config.words import Flag, InputRole, Lane, OutputKind
 from drivers.reading import ReadBack
@@ -46,7 +52,7 @@ class Signals:
 
     panel: contacts.Panel
     calls: calls.Calls
-    driven: effects.Effects
+    driven: effects.Outputs
     mine: tuple[int, ...]
     tried: tuple[int, ...]  # what the matrix drives: sirens and relays
     trials: trials.Trials = field(default_factory=trials.Trials)
@@ -66,7 +72,7 @@ def new_signals(site: Site) -> Signals:
     return Signals(
         panel=contacts.new_panel(site),
         calls=calls.Calls(frozenset(c.name for c in site.plan.couriers)),
-        driven=effects.Effects(settled=True),
+        driven=effects.Outputs(settled=True),
         mine=tuple(k for k, o in outputs if o.means or o.kind == OutputKind.FAULT),
         tried=tuple(
             k for k, o in outputs
@@ -150,6 +156,8 @@ def _named(state: State, target: str) -> list[int]:
     """All sirens, or the one siren or relay that `output/NAME` names; not one that is on."""
     outputs = state.site.plan.outputs
     on = {k for k, c in state.effects.commanded.items() if c.on} | set(state.effects.held)
+    on |= {k for k, reads in state.effects.reads.items() if reads}  # why, is not known yet
+    on |= state.effects.barred  # a disabled siren is not sounded for a test either
     return [
         k for k in state.signals.tried
         if k not in on
@@ -173,10 +181,19 @@ def _manual_alarm(state: State, command: Command, now: Now) -> list[Record]:
     return [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
-def recall_manual(state: State, name: str, wall_ns: int, now: Now) -> list[Record]:
-    """The manual alarm stood before the restart."""
-    if state.signals.manual is not None:
+def dump(state: State) -> list[str | int]:
+    """What of it outlives a restart: the manual alarm's name and wall ns; [] without one."""
+    manual = state.signals.manual
+    return [] if manual is None else [manual.name, manual.wall_ns]
+
+
+def restore(state: State, kept: Any, now: Now) -> list[Record]:
+    """The manual alarm stood before the restart. Whatever else `kept` is counts as one, too."""
+    if not kept or state.signals.manual is not None:
         return []
+    named = isinstance(kept, list) and len(kept) == 2
+    name = str(kept[0])[:NAME_CHARS_MAX] if named else "manual alarm"
+    wall_ns = kept[1] if named and type(kept[1]) is int and 0 <= kept[1] < 2**63 else 0
     state.signals.manual = Manual(name, "", now.mono_ns, wall_ns)
     state.alarms.touched = True
     body = {"name": name, "from": 0, "to": _FIRE_MANUAL, "why": "recalled"}
@@ -230,6 +247,8 @@ def finish(
     final += trials.matrix(s.trials, [o for o in orders if o.kept and o.output not in s.mine])
     fire = fire_stands(state)
     if s.trials.running:
+        for k in s.trials.running.keys() & state.effects.barred:
+            s.trials.running[k].until_ns = now_ns
         ended, more = trials.give_back(
             s.trials, state.site, now_ns, all_of_them=silenced, fire=fire
         )
@@ -342,10 +361,10 @@ def faults_stand(state: State) -> bool:
     )
 
 
-def outputs_of(state: State, output: int) -> effects.Effects:
+def outputs_of(state: State, output: int) -> effects.Outputs:
     """Who drives an output: what was ordered and what reads."""
-    mine: effects.Effects = state.signals.driven
-    theirs: effects.Effects = state.effects
+    mine: effects.Outputs = state.signals.driven
+    theirs: effects.Outputs = state.effects
     return mine if output in state.signals.mine else theirs
 
 

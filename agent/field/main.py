@@ -20,7 +20,7 @@ from agent.core.cycle import new_state
 from agent.core.kernel_loader import load_kernel
 from agent.core.types import ClockState, Notice
 from agent.field import safemode
-from agent.field.control import verb_table
+from agent.field.control import Control
 from agent.field.latch import Latch
 from agent.field.recordlink import RecordLink
 from agent.field.runtime import Runtime, run_directory_ready
@@ -28,7 +28,7 @@ from agent.ipc import IpcError, Server, system_policy
 from agent.journal import log_to_journal
 from agent.lock import Held, hold
 from agent.notify import Notifier
-from config.limits import CONTROL_RETRY_NS, RELEASE_WAIT_NS
+from config.limits import CONTROL_RETRY_NS, LAST_WORD_NS_MAX, RELEASE_WAIT_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
 from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
@@ -105,6 +105,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "cycles": runtime.cycles,
             "first_cycle_mono_ns": runtime.first_cycle_ns,
             "lateness_ms_max": round(runtime.lateness_ns_max / 1e6, 1),
+            "lateness_ms": [round(ns / 1e6, 2) for ns in runtime.lateness_ns],
             "record_connected": link.connected,
             "events_said": link.events.said,
             "events_waiting": len(link.events),
@@ -116,9 +117,11 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             ],
         }
 
-    server = Server(run_dir / "field.sock", verb_table(runtime, gateway), system_policy())
+    control = Control(runtime, gateway)
+    server = Server(run_dir / "field.sock", control.verbs(), system_policy(), guests=True)
     loops = [m.run for m in masters] + ([gpio.run] if gpio is not None else [])
     await _serve(runtime, loops, link, Notifier(), kernel.path, server)
+    control.stop()
     await server.stop()
     safemode.note_clean_stop(starts, clock.mono_ns())
 
@@ -192,7 +195,10 @@ async def _serve(
                 group.create_task(runtime.run_timer(notifier, lambda: text))
                 await stop.wait()
                 notifier.stopping()
-                if runtime.release():
+                released = runtime.release()
+                runtime.last_cycle()
+                await link.settle(LAST_WORD_NS_MAX)
+                if released:
                     await asyncio.sleep(RELEASE_WAIT_NS / 1e9)  # the line's queue does it
                 raise _Stopped
         except* _Stopped:

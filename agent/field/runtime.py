@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.core.cycle import cycle
 from agent.core.state import State
@@ -37,6 +38,7 @@ from config.limits import (
     CYCLE_LATE_NS_MAX,
     CYCLE_TICK_NS,
     INPUTS_PER_CYCLE_MAX,
+    LATENESS_KEPT,
     NOTICES_MAX,
 )
 from config.plan import Plan
@@ -101,14 +103,19 @@ class Runtime:
         self._deliveries: dict[str, Delivery] = {}
         self._duty_checks: dict[str, DutyCheck] = {}
         self._hands: Hands | None = None
+        self._let_go: frozenset[int] = frozenset()  # of the last moments: no cycle takes them back
         self._gpio: GpioLines | None = None
         self._recalled: bytes | None = None
+        self._heard = False  # what was before the start is known
         self._on: dict[str, str] = {}  # what the latch holds
+        self._answer: dict[str, Any] = {}  # what the last order came to
         self.cycles = 0
+        self._stopping = False
         self._broken: Exception | None = None  # what ended a cycle half-way
         self.first_cycle_ns = 0  # when the first cycle with readings ended
         self.latest_lateness_ns = 0
         self.lateness_ns_max = 0
+        self.lateness_ns: deque[int] = deque(maxlen=LATENESS_KEPT)
         self.latch_fault = False
 
     def attach(
@@ -132,6 +139,7 @@ class Runtime:
         """The process ends by order: fault outputs let go. Whether there are any."""
         assert self._hands is not None
         faults = [k for k, o in enumerate(self.plan.outputs) if o.kind == OutputKind.FAULT]
+        self._let_go = frozenset(faults)
         for k in faults:
             self._hands.order(Order(k, True, "steady", self.clock.now().mono_ns))
         return bool(faults)
@@ -204,13 +212,27 @@ class Runtime:
 
     # --- the cycle ----------------------------------------------------------------------------
 
-    def command(self, command: Command) -> bool:
-        """An operator's order, carried out in this cycle; False when too many wait."""
+    def command(self, command: Command) -> dict[str, Any] | None:
+        """An operator's order, carried out in this cycle: what is on record of it.
+
+        None when too many wait.
+        """
         if len(self._commands) >= COMMANDS_PER_CYCLE_MAX:
-            return False
+            return None
         self._commands.append(command)
+        self._answer = {}
         self.run_cycle()
-        return True
+        return self._answer
+
+    def lines_up(self) -> list[bool]:
+        """Which lines have their link, in the plan's order."""
+        return [master.up for master in self._masters]
+
+    def say(self, record: Record) -> None:
+        """Something for the record that the core has no part in."""
+        if self._link is not None:
+            self._link.events.add(record, self.clock.now())
+            self._link.kick()
 
     def run_cycle(self) -> None:
         """Decide on everything since the last cycle.
@@ -223,6 +245,11 @@ class Runtime:
         except Exception as e:
             self._broken = e
             raise
+
+    def last_cycle(self) -> None:
+        """Decide once more before a stop in good order: what is kept now and then is kept now."""
+        self._stopping = True
+        self.run_cycle()
 
     def _decide(self) -> None:
         now = self.clock.now()
@@ -238,7 +265,9 @@ class Runtime:
             levels=tuple(self._levels),
             deliveries=tuple(self._deliveries.values()),
             duty_checks=tuple(self._duty_checks.values()),
+            stopping=self._stopping,
         )
+        self._heard = self._heard or self._recalled is not None
         first = not self.first_cycle_ns and bool(self._blocks)
         self._panel_events.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
@@ -258,7 +287,12 @@ class Runtime:
                 self._link.kick()
             if outcome.alarm_state is not None:
                 self._link.keep(outcome.alarm_state)
+            if self._heard:
+                self._link.route(self.state.disabled.couriers())
         self._log_faults(outcome.records)
+        for record in outcome.records:
+            if record.what == "operator":
+                self._answer = record.body
         self.cycles += 1
         if first:
             self.first_cycle_ns = self.clock.now().mono_ns
@@ -267,6 +301,8 @@ class Runtime:
         assert self._hands is not None
         before = dict(self._on)
         for order in orders:
+            if order.output in self._let_go:
+                continue
             self._hands.order(order)
             name = self.plan.outputs[order.output].name
             if order.kept and order.on:
@@ -335,6 +371,7 @@ class Runtime:
             now_ns = self.clock.now().mono_ns
             self.latest_lateness_ns = max(0, now_ns - due_ns)
             self.lateness_ns_max = max(self.lateness_ns_max, self.latest_lateness_ns)
+            self.lateness_ns.append(self.latest_lateness_ns)
             if self.first_cycle_ns and not told:
                 notifier.status("deciding on first readings")
                 told = True

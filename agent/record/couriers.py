@@ -21,7 +21,7 @@ from agent.record.shelf import Shelf
 from agent.record.store import Place, Row, Store
 from agent.record.told import Told
 from agent.record.unsigned import Said, notice_of, take_delivered
-from config.limits import COURIER_ABSENT_NS, COURIER_STATE_TEXT_MAX
+from config.limits import COURIER_ABSENT_NS, COURIER_STATE_TEXT_MAX, LINES_MAX
 
 
 class House(Protocol):
@@ -39,9 +39,7 @@ class House(Protocol):
 class Couriers:
     """All destinations of the plan."""
 
-    def __init__(
-        self, house: House, shelf: Shelf, intake: Callable[[], Intake], places: list[Place]
-    ) -> None:
+    def __init__(self, house: House, shelf: Shelf, intake: Intake, places: list[Place]) -> None:
         self._house = house
         self._shelf = shelf
         self._intake = intake
@@ -56,7 +54,7 @@ class Couriers:
         field = Field(house.field, house.told.ask)
         self.desk = Desk(
             house.settings, house.journal, field, places, resend=self._resend,
-            put_on_record=lambda body: self._intake().own_event(
+            put_on_record=lambda body: self._intake.own_event(
                 "record/commands", body, house.settings.clock.now()
             ),
         )  # fmt: skip
@@ -185,6 +183,21 @@ class Couriers:
         courier.text = text or courier.text
         self._house.fault(f"courier.{courier.name}", text)
 
+    def route(self, message: Message) -> Message:
+        """Destinations that an operator disabled get no fire and no event for now: {disabled}.
+
+        The field process says so after every hello, and when it changes. What is held back stays
+        in the chain and is offered when it is enabled again. A record that has just started sends
+        until it is told: an unknown must not hold a fire back.
+        """
+        names = message.get("disabled")
+        if not isinstance(names, list) or len(names) > LINES_MAX:
+            raise Refused("malformed", f"disabled: expected at most {LINES_MAX} names of couriers")
+        for name, courier in self._all.items():
+            courier.disabled = name in names
+        self.pump()
+        return {}
+
     # --- what they are offered ---
 
     def pump(self) -> None:
@@ -264,7 +277,7 @@ class Couriers:
         for key, count in list(self._refusals.items()):
             courier, event, code = key.split(": ", 2)
             body = {"event": event, "courier": courier, "code": code, "count": count}
-            if self._intake().own_event(f"courier/{courier}", body, now) is not None:
+            if self._intake.own_event(f"courier/{courier}", body, now) is not None:
                 del self._refusals[key]
         for source, body in self._said.take():
-            self._intake().own_event(source, body, now)
+            self._intake.own_event(source, body, now)

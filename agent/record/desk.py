@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.ipc import Connection, Message, Refused
-from agent.record.journal import Journal
+from agent.record.journal import Journal, StoreBusy
 from agent.record.orders import Orders, Rules
 from agent.record.proposals import Proposals
 from agent.record.ring import Db
@@ -98,10 +98,11 @@ class Desk:
 
     async def keep_place(self, place: Place) -> bool:
         """Whether it is durable now."""
-        kept = await self._journal.ask_quietly(
-            Db.EVENTS, lambda store: store.save_places([place]) or True
-        )
-        return kept is True
+        try:
+            await self._journal.ask(Db.EVENTS, lambda store: store.save_places([place]))
+        except StoreBusy:
+            return False
+        return True
 
     def put_on_record(self, body: Mapping[str, Any]) -> None:
         """An event of the record itself."""
@@ -110,7 +111,8 @@ class Desk:
     def acknowledge(self, who: str) -> bool:
         """Tell the field process."""
         message = {"e": "order", "verb": "acknowledge", "who": who}
-        return any([connection.send(message) for connection in self._field.connections()])
+        told = [connection.send(message) for connection in self._field.connections()]
+        return any(told)
 
     def ask_duty(self, courier: str, minutes: int) -> bool:
         """Tell the field process; it sounds the duty tone until somebody answers."""

@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from agent.core.types import Now
+from agent.core.types import ClockState, Now
 from agent.ipc import Connection, Handler, Message, Refused, Role
 from agent.record.alarm_state import UNREADABLE, AlarmStateFiles
+from agent.record.clockwatch import ClockWatch
+from agent.record.couriers import Couriers
 from agent.record.epochs import next_epoch
 from agent.record.evict import Cut, declare, plan_cuts
 from agent.record.hint import read_hint, write_hint
 from agent.record.intake import Intake
 from agent.record.journal import Journal, StoreBusy
 from agent.record.logbook import log_rows
-from agent.record.messages import notice, raw_of, rows_of
+from agent.record.messages import duty_is_answered, notice, raw_of, rows_of
 from agent.record.ring import Db, Entry, db_of
 from agent.record.sealer import EpochPlace, Number, Sealer
 from agent.record.settings import SOFTWARE, Settings
 from agent.record.shelf import Shelf
+from agent.record.soundness import judge_by
 from agent.record.store import Store
 from agent.record.tables import table_is_kept
 from agent.record.told import Told
@@ -47,8 +51,9 @@ class Service:
         self.ended = asyncio.Event()
         self.why = ""
         self.journal = Journal(
-            settings.directory, settings.clock.mono_ns, self, settings.make_store, settings.free
-        )
+            settings.directory, settings.clock.mono_ns, self, settings.make_store, settings.free,
+            judge_by(settings.signer),
+        )  # fmt: skip
         self._alarm_files = AlarmStateFiles(settings.directory)
         self._alarm_worker = Worker("alarm-state", self._alarm_files, settings.clock.mono_ns)
         self._alarm_state: bytes | None = None
@@ -59,6 +64,7 @@ class Service:
         self._durable: dict[Db, tuple[bytes, int]] = dict.fromkeys(Db, (b"", 0))
         self._tasks: set[asyncio.Task[None]] = set()
         self.told = Told()
+        self._watch = ClockWatch(settings.clock.boot_id, settings.clock.now())
         self._started_ns = settings.clock.mono_ns()
         self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
         self._heartbeat_ns = self._started_ns
@@ -89,19 +95,18 @@ class Service:
         self._shelf = Shelf(epochs.values(), surveys, sealer.place.ordinal)
         self.journal.begin(list(epochs.values()))
         places = [place for survey in surveys for place in survey.places]
-        self._couriers = Couriers(self, self._shelf, lambda: self._intake, places)
+        self._intake = Intake(sealer, self.journal, self._shelf, s.site, s.chance(16))
+        self._couriers = Couriers(self, self._shelf, self._intake, places)
         self._couriers.save_places()
         for db in Db:
             self._durable[db] = (openings[db].survey.session, openings[db].survey.mark)
-        self._intake = Intake(sealer, self.journal, self._shelf, s.site, s.chance(16))
         kept = not events.error and await table_is_kept(
             self.journal, self._shelf, s.site.table_hash
         )
         self._intake.begin(now, table_is_kept=kept)
         for db, opening in openings.items():
-            if opening.damage:
-                text = f"{db}.db was damaged and set aside: {opening.damage}"
-                self.fault(f"record.{db}", text)
+            if opening.trouble:
+                self.fault(f"record.{db}", f"{db}.db {opening.trouble}")
         self.journal.tick()
 
     async def _recall(self) -> None:
@@ -138,6 +143,7 @@ class Service:
     def tick(self) -> None:
         """One look at everything that is due by time."""
         now = self._clock.now()
+        self._watch.look(now, partial(self._intake.own_event, "record/clock"))
         self._intake.tick(now)
         self.journal.tick()
         if self._intake.malformed:
@@ -229,6 +235,7 @@ class Service:
             "telemetry": (Role.FIELD, self._telemetry),
             "alarm_state": (Role.FIELD, self._keep_alarm_state),
             **self._couriers.verbs(),
+            "routing": (Role.FIELD, self._routing),
             "status": (Role.VIEW, self._status),
             "log": (Role.VIEW, self._log),
         }
@@ -255,7 +262,10 @@ class Service:
 
     def _submit(self, connection: Connection, message: Message) -> Message:
         self._must_be_field(connection)
-        taken = self._intake.submit(rows_of(message, "events"), self._clock.now())
+        rows = rows_of(message, "events")
+        taken = self._intake.submit(rows, self._clock.now())
+        if any(duty_is_answered(row) for row in rows):
+            self._couriers.desk.answered()
         self._couriers.pump()
         return {"taken": taken}
 
@@ -280,6 +290,10 @@ class Service:
             raise Refused("disk", str(e)) from e
         self.fault("record.alarm_state", "")
         return {}
+
+    def _routing(self, connection: Connection, message: Message) -> Message:
+        self._must_be_field(connection)
+        return self._couriers.route(message)
 
     def _must_be_field(self, connection: Connection) -> None:
         if connection not in self._fields:
@@ -330,7 +344,8 @@ class Service:
     async def _evict(self, db: Db) -> None:
         """Declare what has to go; `_delete` removes it once that is on disk."""
         now = self._clock.now()
-        wall_ns = now.wall_ns if now.clock else 0
+        # Nobody's word but a time server's makes events old enough to go: a clock may jump.
+        wall_ns = now.wall_ns if now.clock is ClockState.SYNCHRONISED else 0
         if any(of is db for of, _ in self._cutting.values()):
             return
         cuts = await self.journal.ask_quietly(db, lambda store: plan_cuts(store, db, wall_ns))

@@ -24,8 +24,8 @@ _KEYS, _OPTIONAL = frozenset(range(9)), frozenset((9,))
 class Heartbeat:
     """heads: lane -> (seq, hash) of the last batch sealed in the open epoch, the epoch's included.
 
-    nonce: what a command must carry while
-    the clock is unset, b"" otherwise. ordinal: of the epoch. mono_ns of boot `boot`; wall_ns is Unix time then.
+    nonce: what a command must carry while the clock is unset, b"" otherwise. ordinal: of the epoch.
+    mono_ns of boot `boot`; wall_ns is Unix time then.
     """
 
     gateway: str

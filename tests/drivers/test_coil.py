@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from config.limits import MS, ORDER_RETRY_NS_MAX, S
 from config.plan import Output
+from drivers.modbus.frame import write_coil_query
 from drivers.modbus.schedule import FOREVER_NS
 from drivers.reading import ReadBack
 from drivers.siren.coil import Coil, CoilRun, Coils
@@ -173,3 +174,57 @@ def test_whatever_happens_the_boards_end_as_ordered(script: list[tuple[int, bool
             now_ns += S
     assert {output: real[places[output]] for output in wanted} == wanted
     assert coils.next_ns() == FOREVER_NS
+
+
+def test_a_board_that_lets_go_is_written_to_before_it_does() -> None:
+    coils = Coils([(0, 9, Output("o", 0, 4)), (1, 8, Output("p", 1, 4))], {9: 3 * S})
+    for output in (0, 1):
+        coils.order(output, True)
+    for _ in range(2):
+        coils.wrote(_write(coils, 0), True)
+    for _ in range(2):
+        assert _verify(coils, b"\x01", 0)[0].on
+    assert coils.next_ns() == S, "three times in its timeout"
+    assert coils.pick(S - 1) is None
+    job = _write(coils, S)
+    assert (job.output, job.wanted) == (0, True)
+    coils.write_failed(job, S, silent=True)
+    coils.wrote(_write(coils, 2 * S), True)
+    assert _verify(coils, b"\x01", 2 * S) == [ReadBack(0, 2 * S, on=True, written=True)]
+    assert coils.next_ns() == 3 * S
+    coils.order(0, False)
+    coils.wrote(_write(coils, 2 * S), False)
+    _verify(coils, b"\x00", 2 * S)
+    assert coils.next_ns() == FOREVER_NS, "off is what the board falls back to"
+
+
+def test_an_inverted_coil_is_off_when_its_output_is_on() -> None:
+    coils = Coils([(0, 9, Output("o0", 0, 3, inverted=True)), (1, 9, Output("o1", 0, 4))])
+    coils.order(0, True)
+    coil = coils.pick(0)
+    assert isinstance(coil, Coil)
+    assert coil.query() == write_coil_query(9, 3, on=False)
+    coils.wrote(coil, on=True)
+    (run,) = coils.runs
+    told = coils.read(run, bytes([0b00]), 5)
+    assert [(r.output, r.on) for r in told] == [(0, True), (1, False)]
+    told = coils.read(run, bytes([0b01]), 6)
+    assert [(r.output, r.on) for r in told] == [(0, False), (1, False)]
+    assert coils.pick(7) is coil, "found otherwise: written again"
+
+
+def test_a_self_test_writes_once_more_what_stands_and_nothing_that_was_never_ordered() -> None:
+    coils = Coils([(0, 9, Output("o0", 0, 3)), (1, 9, Output("o1", 0, 4))])
+    coils.rewrite(0)
+    assert coils.pick(0) is None
+    coils.order(0, False)
+    coil = coils.pick(0)
+    assert isinstance(coil, Coil)
+    coils.wrote(coil, on=False)
+    (run,) = coils.runs
+    coils.read(run, bytes([0]), 5)
+    assert coils.pick(6) is None
+    coils.rewrite(0)
+    assert coils.pick(6) is coil
+    coils.wrote(coil, on=False)
+    assert [r.written for r in coils.read(run, bytes([0]), 7)] == [True, False]

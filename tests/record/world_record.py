@@ -30,7 +30,7 @@ from agent.cli.verify import register
 from agent.clock import boot_id
 from agent.core.types import ClockState, Now
 from agent.ipc import Client, IpcError, Server, system_policy
-from agent.record.keys import load_platform, load_signer
+from agent.record.keys import load_commander, load_platform, load_signer
 from agent.record.plan_table import site_of
 from agent.record.reserve import free_bytes
 from agent.record.ring import Ring
@@ -208,7 +208,7 @@ class FieldEnd:
                 self.telemetry_durable = message["seq"]
             case "notice":
                 self.notices.append(message)
-            case "delivery" | "duty":
+            case "delivery" | "duty" | "order":
                 self.told.append(message)
         self.changed.set()
 
@@ -231,6 +231,7 @@ class CourierEnd:
         self.findings: list[Any] = []
         self.changed = asyncio.Event()
         self.acknowledge = acknowledge
+        self._due: dict[tuple[bytes, str], None] = {}
         self.client: Client | None = None
         self._trust = device_trust()
         self._signer = Signer(PLATFORM_KEY)
@@ -256,12 +257,19 @@ class CourierEnd:
         if verdict.kind is Kind.NEW:
             self.batches[key] = message["bytes"]
             self.order.append(opened)
-        if self.acknowledge and self.client is not None:
+        if self.acknowledge:
             opens = batch.lane == "epoch"  # what came before its epoch can be acknowledged now
             for lane in {b.batch.lane for b in self.order if b.batch.epoch == batch.epoch}:
                 if opens or lane == batch.lane:
-                    self.ack(batch.epoch, lane)
+                    self._due[batch.epoch, lane] = None
+            asyncio.get_running_loop().call_soon(self._ack_due)
         self.changed.set()
+
+    def _ack_due(self) -> None:
+        """One acknowledgement a chain for all that came at once, as a platform does."""
+        due, self._due = self._due, {}
+        for key in due:
+            self.ack(*key)
 
     def ack(self, epoch: bytes, lane: str) -> None:
         found = self.history.acknowledge(epoch, lane)
@@ -318,6 +326,7 @@ class InLoop:
             site=site_of(world.plan_bytes),
             signer=load_signer(world.keys, {}),
             platform=load_platform(world.keys) if platform else Trust([]),
+            commander=load_commander(world.keys),
             directory=directory,
             run_dir=world.run,
             clock=self.clock,
@@ -325,10 +334,10 @@ class InLoop:
             make_store=make_store,
             free=free,
         ))  # fmt: skip
-        self.server = Server(world.socket, self.service.verbs(), system_policy())
 
     async def __aenter__(self) -> InLoop:
         await self.service.start()
+        self.server = Server(self.world.socket, self.service.verbs(), system_policy())
         await self.server.start()
         return self
 
