@@ -167,16 +167,6 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
             i, d.points, [point_index[f"{d.name}.{p.name}"] for p in d.points], rules
         )
     )
-    zones = []
-    devices = {d.name: d for d in site.devices}
-    for zone in site.zones:
-        members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(
-            Zone(
-                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
-                zone.acknowledge_ns, zone.investigate_ns,
-            )
-        )  # fmt: skip
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,
@@ -192,7 +182,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
-        zones=tuple(zones),
+        zones=_zones(site, point_index),
         outputs=_outputs(site, device_index),
         effects=compile_effects(site, refs),
         couriers=tuple(_courier(c) for c in site.couriers),
@@ -207,6 +197,18 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         inputs=tuple(_input(i, point_index) for i in site.inputs),
         self_tests=_self_tests(site.self_test),
     )
+
+
+def _zones(site: model.Site, point_index: Mapping[str, int]) -> tuple[Zone, ...]:
+    devices = {d.name: d for d in site.devices}
+    return tuple(
+        Zone(
+            z.name,
+            tuple(point_index[name] for name, _ in named_points(z.members, devices)),
+            z.needed, z.window_ns, z.trend_fire, z.acknowledge_ns, z.investigate_ns,
+        )
+        for z in site.zones
+    )  # fmt: skip
 
 
 def _outputs(site: model.Site, device_index: Mapping[str, int]) -> tuple[Output, ...]:

@@ -167,6 +167,8 @@ def test_without_a_clock_the_nonce_of_the_heartbeat_is_needed_and_used_once() ->
                 while not s.courier.heartbeats:
                     s.courier.changed.clear()
                     await s.courier.changed.wait()
+            files = s.loop.service.journal._files.values()
+            await s.loop.until(lambda: not any(f.worker.stuck_ns() for f in files))
             nonce = s.courier.heartbeats[-1].nonce
             assert len(nonce) == 16
             long_ago = {"issued_ns": 0, "expires_ns": 1}
