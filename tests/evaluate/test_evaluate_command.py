@@ -92,7 +92,7 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
     assert "script" not in page.tags
     assert "svg" in page.tags
     assert not re.search(r"https?:|src=|@import|url\(", text)
-    assert text.count("<svg") == 4  # three courses and the leads
+    assert text.count("<svg") == 6  # three courses, leads, times of classes, and the sweep
 
 
 def test_figures_of_the_report(folder: Path) -> None:
@@ -111,9 +111,9 @@ def test_figures_of_the_report(folder: Path) -> None:
 def test_a_sweep_moves_what_it_should(folder: Path) -> None:
     document = json.loads(cli(*args(folder, "--json", "--sweep", "prealarm_level=30:50:10"))[1])
     (sweep,) = document["sweeps"]
-    assert sweep["parameter"] == "prealarm_level"
+    assert sweep["parameters"] == ["prealarm_level"]
     leads = [r["classes"]["burner"]["prealarm_lead_s"]["median"] for r in sweep["rows"]]
-    assert [r["value"] for r in sweep["rows"]] == [30, 40, 50]
+    assert [r["values"] for r in sweep["rows"]] == [[30], [40], [50]]
     assert leads == sorted(leads, reverse=True)
     assert leads[0] > leads[-1]
 
