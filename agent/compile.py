@@ -14,27 +14,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.budget import budgets
+from agent.compile_effects import compile_effects
 from config import model
-from config.checks import check_site, named_points
+from config.checks import check_site
 from config.dialects import Dialect
 from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
 from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
+from config.members import named_points
 from config.plan import (
     NO_BIT,
     NO_RULE,
     PLAN_VERSION,
     VALUE_TYPES,
     Courier,
+    DayHours,
     Device,
-    Effect,
     Line,
     Output,
     Panel,
     PanelRule,
+    Person,
     Plan,
     PointTable,
     Poll,
+    WalkGroup,
     WordRule,
     Zone,
     bit_field,
@@ -164,7 +168,12 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
     devices = {d.name: d for d in site.devices}
     for zone in site.zones:
         members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(Zone(zone.name, members, zone.needed, zone.window_ns, zone.trend_fire))
+        zones.append(
+            Zone(
+                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
+                zone.acknowledge_ns, zone.investigate_ns,
+            )
+        )  # fmt: skip
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,
@@ -175,7 +184,8 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         points=_point_table(flat),
         lines=tuple(_line(link) for link in site.links),
         devices=tuple(
-            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat) for d in site.devices
+            Device(d.name, line_index[d.link], d.unit, d.profile, d.heartbeat, d.output_timeout_ns)
+            for d in site.devices
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
@@ -183,37 +193,21 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         outputs=tuple(
             Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
         ),
-        effects=_effects(site, refs, devices),
+        effects=compile_effects(site, refs),
         couriers=tuple(_courier(c) for c in site.couriers),
-        panels=tuple(_panel(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None),
+        panels=tuple(
+            panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
+        ),
+        people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
+        day=tuple(DayHours(h.days, h.first, h.last) for h in site.day),
+        test_groups=tuple(
+            WalkGroup(g.name, tuple(zone_index[z] for z in g.zones)) for g in site.test_groups
+        ),
     )
 
 
-def _effects(
-    site: model.Site, refs: dict[str, dict[str, int]], devices: dict[str, model.Device]
-) -> tuple[Effect, ...]:
-    output_index = {s.name: i for i, s in enumerate(site.sirens)}
-    return tuple(
-        Effect(
-            cause=e.cause,
-            ref=refs[e.cause][ref],
-            state=int(e.state),
-            outputs=tuple(output_index[s] for s in e.sound),
-            pattern=e.pattern,
-        )
-        for e in site.effects
-        for ref in _refs(e, devices)
-    )
-
-
-def _refs(effect: model.Effect, devices: dict[str, model.Device]) -> list[str]:
-    """The names behind a cause: one, or every point of `panel.l1d1-20`."""
-    if effect.cause != "point":
-        return [effect.ref]
-    return [name for name, _ in named_points((effect.ref,), devices)]
-
-
-def _panel(device: int, port: model.PanelPort) -> Panel:
+def panel_row(device: int, port: model.PanelPort) -> Panel:
+    """The panel of a device, as the plan has it."""
     return Panel(
         device=device,
         dialect=port.dialect,
@@ -245,6 +239,7 @@ def _line(link: model.Link) -> Line:
         parity=_PARITY[link.parity], stop_bits=link.stop_bits, reply_timeout_ns=timeout,
         turnaround_ns=turnaround,
         data_bits=link.data_bits if isinstance(link, model.SerialLink) else 8,
+        direction=str(link.direction) if isinstance(link, model.Rs485Link) else "none",
     )  # fmt: skip
 
 

@@ -5,51 +5,48 @@ A message is a u32 big-endian length and a CBOR map. Requests carry a verb and a
 `{"n": number, "ok": false, "error": code, "text": text}`; what a server tells on its own is
 `{"e": event, ...}`. Who may use which verb follows from the peer's user id, which the kernel
 vouches for; nothing in a message can raise it.
+
+Who is no process of the gateway is a guest: people's clients. Their requests are small and plain,
+are read one at a time, share a bounded part of the loop (agent.ipc_guests), and wait while their
+own replies are not read. Bytes that are not the protocol get a word of refusal and the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import grp
 import inspect
 import os
-import pwd
 import socket
 import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from enum import IntFlag
 from pathlib import Path
 from typing import Any
 
 import cbor2
 
+from agent.ipc_guests import NotPlain, Turns, must_be_plain
+from agent.ipc_roles import Peer, Policy, Role, system_policy
 from config.limits import (
     IPC_CLIENTS_MAX,
+    IPC_CLIENTS_OF_USER_MAX,
     IPC_CLIENTS_RESERVED,
     IPC_MESSAGE_BYTES_MAX,
+    IPC_PARTIAL_NS_MAX,
     IPC_PENDING_REQUESTS_MAX,
+    IPC_REQUEST_BYTES_MAX,
     IPC_REQUEST_WAIT_NS,
     IPC_SEND_BUFFER_BYTES_MAX,
 )
 
+__all__ = [
+    "Client", "Connection", "Handler", "IpcError", "Message", "MessageDecoder", "Peer", "Policy",
+    "Refused", "Role", "Server", "encode_message", "system_policy",
+]  # fmt: skip
+
 Message = dict[str, Any]
 _LENGTH = struct.Struct(">I")
-
-
-class Role(IntFlag):
-    """What a peer may ask for. The first four are access levels, the others are processes."""
-
-    NONE = 0
-    VIEW = 1
-    ACKNOWLEDGE = 2
-    OPERATE = 4
-    CONFIGURE = 8
-    FIELD = 16
-    COURIER = 32
-    ALL = 63
 
 
 class IpcError(Exception):
@@ -76,25 +73,43 @@ def encode_message(message: Message) -> bytes:
 class MessageDecoder:
     """Bytes in, messages out. Raises IpcError once; the stream cannot be resumed after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_max: int = IPC_MESSAGE_BYTES_MAX, *, plain: bool = False) -> None:
         self._buffer = bytearray()
+        self._bytes_max = bytes_max
+        self._plain = plain
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are here and not yet a message that was taken."""
+        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[Message]:
         """All messages that `data` completes."""
+        self.put(data)
+        return list(iter(self.take, None))
+
+    def put(self, data: bytes) -> None:
+        """Bytes arrived."""
         self._buffer += data
-        messages: list[Message] = []
-        at = 0
-        while len(self._buffer) - at >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer, at)
-            if length > IPC_MESSAGE_BYTES_MAX:
-                raise IpcError(f"expected at most {IPC_MESSAGE_BYTES_MAX} bytes, found {length}")
-            if len(self._buffer) - at - _LENGTH.size < length:
-                break
-            at += _LENGTH.size
-            messages.append(_decode(bytes(self._buffer[at : at + length])))
-            at += length
-        del self._buffer[:at]
-        return messages
+
+    def take(self) -> Message | None:
+        """The next whole message; None when there is none yet."""
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        if length > self._bytes_max:
+            raise IpcError(f"expected at most {self._bytes_max} bytes, found {length}")
+        end = _LENGTH.size + length
+        if len(self._buffer) < end:
+            return None
+        body = bytes(memoryview(self._buffer)[_LENGTH.size : end])
+        del self._buffer[:end]
+        if self._plain:
+            try:
+                must_be_plain(body)
+            except NotPlain as e:
+                raise IpcError(f"a request is not plain: {e}") from e
+        return _decode(body)
 
 
 def _decode(body: bytes) -> Message:
@@ -107,55 +122,6 @@ def _decode(body: bytes) -> Message:
     return message
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end, by the kernel's word."""
-
-    pid: int
-    uid: int
-    gid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Roles by user id. Root and the process's own user have all: they own the files anyway."""
-
-    by_uid: Mapping[int, Role]
-
-    def roles(self, peer: Peer) -> Role:
-        """The roles of a peer; NONE for a stranger."""
-        if peer.uid in (0, os.getuid()):
-            return Role.ALL
-        return self.by_uid.get(peer.uid, Role.NONE)
-
-
-_USERS = {
-    "embergate-field": Role.FIELD | Role.VIEW,
-    "embergate-record": Role.VIEW,
-    "embergate-courier": Role.COURIER | Role.VIEW,
-}
-_GROUPS = {
-    "embergate-view": Role.VIEW,
-    "embergate-acknowledge": Role.VIEW | Role.ACKNOWLEDGE,
-    "embergate-operate": Role.VIEW | Role.ACKNOWLEDGE | Role.OPERATE,
-}
-
-
-def system_policy() -> Policy:
-    """Roles of the system's users and groups, looked up once: a name service may be slow."""
-    by_uid: dict[int, Role] = {}
-    for user, role in _USERS.items():
-        with contextlib.suppress(KeyError):  # not installed as a service: a trial
-            uid = pwd.getpwnam(user).pw_uid
-            by_uid[uid] = by_uid.get(uid, Role.NONE) | role
-    for group, role in _GROUPS.items():
-        with contextlib.suppress(KeyError):
-            for member in grp.getgrnam(group).gr_mem:
-                uid = pwd.getpwnam(member).pw_uid
-                by_uid[uid] = by_uid.get(uid, Role.NONE) | role
-    return Policy(by_uid)
-
-
 class Connection(asyncio.Protocol):
     """One peer of a server."""
 
@@ -164,8 +130,12 @@ class Connection(asyncio.Protocol):
         self._decoder = MessageDecoder()
         self._transport: asyncio.Transport | None = None
         self._pending: set[asyncio.Task[None]] = set()
+        self._guest = False
+        self._unread = False  # its own replies are not read: it is not served meanwhile
+        self._partial: asyncio.TimerHandle | None = None
         self.peer = Peer(0, -1, -1)
         self.roles = Role.NONE
+        self.last_order = -1  # number of the last order that was taken from it
         self.on_close: list[Callable[[], None]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -175,12 +145,16 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         self.peer = _peer_of(sock)
         self.roles = self._server.policy.roles(self.peer)
+        self._guest = self._server.guests or not self.roles & (Role.FIELD | Role.COURIER)
+        if self._guest:
+            self._decoder = MessageDecoder(IPC_REQUEST_BYTES_MAX, plain=True)
         if not self._server.admit(self):
             transport.abort()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Drop what waits for it."""
         self._transport = None
+        self._expect_rest(partial=False)
         self._server.forget(self)
         for task in list(self._pending):
             task.cancel()
@@ -189,6 +163,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer what is complete; bytes that are not the protocol end the connection."""
+        if self._guest:
+            self._decoder.put(data)
+            assert self._transport is not None
+            self._transport.pause_reading()  # until what it said is answered
+            self._server.turns.want(self)
+            return
         try:
             messages = self._decoder.feed(data)
         except IpcError:
@@ -197,20 +177,74 @@ class Connection(asyncio.Protocol):
         for message in messages:
             self._request(message)
 
+    def pause_writing(self) -> None:
+        """Its replies pile up: a guest is not served until it reads them."""
+        self._unread = True
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._unread = False
+        if self._guest:
+            self._server.turns.want(self)
+
+    def serve_one(self) -> bool:
+        """Answer one request of a guest; whether there may be another one."""
+        if self._transport is None or self._transport.is_closing() or self._unread:
+            return False
+        try:
+            message = self._decoder.take()
+        except IpcError as e:
+            self.refuse("malformed", str(e))
+            return False
+        if message is None:
+            self._expect_rest(partial=self._decoder.waiting > 0)
+            self._transport.resume_reading()
+            return False
+        self._expect_rest(partial=False)
+        self._request(message)
+        return True
+
+    def _expect_rest(self, *, partial: bool) -> None:
+        """The rest of a request that was begun must come in time, byte by byte or not."""
+        if not partial and self._partial is not None:
+            self._partial.cancel()
+            self._partial = None
+        elif partial and self._partial is None:
+            wait_s = IPC_PARTIAL_NS_MAX / 1e9
+            self._partial = asyncio.get_running_loop().call_later(
+                wait_s, self.refuse, "slow", f"a request that is not whole after {wait_s:.0f} s"
+            )
+
+    def refuse(self, code: str, text: str) -> None:
+        """Say why, and end the connection."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self.send({"e": "refused", "error": code, "text": text})
+        self._transport.close() if not self._unread else self._transport.abort()
+
     def send(self, message: Message) -> bool:
         """Queue a message; False, and the connection is closed, when the peer does not read."""
+        return self.send_encoded(encode_message(message))
+
+    def send_encoded(self, data: bytes, unsent_max: int = IPC_SEND_BUFFER_BYTES_MAX) -> bool:
+        """Queue a message that `encode_message` made, perhaps for many; else as `send`."""
         if self._transport is None or self._transport.is_closing():
             return False
-        if self._transport.get_write_buffer_size() > IPC_SEND_BUFFER_BYTES_MAX:
+        if self._transport.get_write_buffer_size() > unsent_max:
             self.close()
             return False
-        self._transport.write(encode_message(message))
+        self._transport.write(data)
         return True
 
     @property
     def unsent_bytes(self) -> int:
         """What the peer has not yet taken."""
         return self._transport.get_write_buffer_size() if self._transport else 0
+
+    @property
+    def unread_bytes(self) -> int:
+        """What it sent and was not yet served."""
+        return self._decoder.waiting
 
     def close(self) -> None:
         """End it without waiting for the peer."""
@@ -263,14 +297,21 @@ Handler = Callable[[Connection, Message], Message | Awaitable[Message]]
 
 
 class Server:
-    """A listening socket and its verb table."""
+    """A listening socket and its verb table. guests: everybody is one, whatever the roles."""
 
     def __init__(
-        self, path: Path, verbs: Mapping[str, tuple[Role, Handler]], policy: Policy
+        self,
+        path: Path,
+        verbs: Mapping[str, tuple[Role, Handler]],
+        policy: Policy,
+        *,
+        guests: bool = False,
     ) -> None:
         self.path = path
         self.verbs = verbs
         self.policy = policy
+        self.guests = guests
+        self.turns = Turns()
         self.connections: set[Connection] = set()
         self._server: asyncio.AbstractServer | None = None
 
@@ -285,6 +326,10 @@ class Server:
             most -= IPC_CLIENTS_RESERVED
         if len(self.connections) >= most:
             return False
+        if not connection.roles & (Role.FIELD | Role.COURIER):
+            same = sum(1 for c in self.connections if c.peer.uid == connection.peer.uid)
+            if same >= IPC_CLIENTS_OF_USER_MAX:
+                return False
         self.connections.add(connection)
         return True
 
@@ -315,6 +360,7 @@ class Server:
         if self._server is None:
             return  # what is at the path is not ours
         self._server.close()
+        self.turns.stop()
         for connection in list(self.connections):
             connection.close()
         with contextlib.suppress(FileNotFoundError):
@@ -330,6 +376,7 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._number = 0
+        self._end = "the other process closed the connection"
         self.closed = asyncio.Event()
 
     @classmethod
@@ -353,7 +400,7 @@ class Client(asyncio.Protocol):
         self.closed.set()
         for future in list(self._waiting.values()):
             if not future.done():
-                future.set_exception(IpcError("the other process closed the connection"))
+                future.set_exception(IpcError(self._end))
 
     def data_received(self, data: bytes) -> None:
         """Hand replies to who waits, events to the callback."""
@@ -364,6 +411,8 @@ class Client(asyncio.Protocol):
             return
         for message in messages:
             if "e" in message:
+                if message["e"] == "refused":
+                    self._end = f"refused ({message.get('error')}): {message.get('text')}"
                 if self._on_event is not None:
                     self._on_event(message)
             elif (future := self._waiting.get(message.get("n", -1))) and not future.done():

@@ -7,9 +7,12 @@ sound and fires that sound nothing. All problems of the pass at once, in the ord
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+from config.alarm_checks import check_alarms
+from config.effect_checks import EffectChecks
 from config.loader import Document
+from config.members import by_name, members_of, named_points
 from config.model import (
     Dc09Courier,
     Device,
@@ -21,74 +24,37 @@ from config.model import (
     TcpLink,
 )
 from config.problems import Path, Problem, Problems
-from config.profiles import names_in
 from config.registers import COIL, DISCRETE, short_form
-from config.words import Flag, LineKind, Mode
+from config.words import Flag, LineKind
 
 _SERIAL_UNITS = range(1, 248)  # Modbus over serial line V1.02, 2.2: 0 is broadcast, 248+ reserved
 _MODBUS_PORT = 502
-_STATE_WORDS = {
-    Flag.FIRE: "fire",
-    Flag.PREALARM: "prealarm",
-    Flag.SUPERVISORY: "supervisory",
-    Flag.FAULT: "fault",
-}
 
 
 def check_site(site: Site, document: Document, problems: Problems) -> None:
     """Add every contradiction of the site to `problems`."""
-    checks = _Checks(site, document, problems)
+    checks = Checks(site, document, problems)
     checks.links()
     checks.devices()
     checks.zones()
+    checks.alarms()
     checks.sirens()
-    checks.effects()
+    effects = EffectChecks(checks)
+    effects.rows()
     checks.centres()
     if not len(problems):
-        checks.silence()
+        effects.silence()
 
 
-def named_points(members: Iterable[str], devices: Mapping[str, Device]) -> list[tuple[str, Point]]:
-    """("device.point", point) of all that `device.point`, `device.l1d1-20` or `device.*` name.
+class Checks:
+    """What the passes share: the site, its document, and where problems go."""
 
-    Once each, in their order. Raises KeyError for an unknown device.
-    """
-    out: dict[str, Point] = {}
-    for text in members:
-        device_name, _, rest = text.partition(".")
-        device = devices[device_name]
-        for point in _members(device, rest, _by_name(device))[0]:
-            out.setdefault(f"{device_name}.{point.name}", point)
-    return list(out.items())
-
-
-def _by_name(device: Device) -> dict[str, Point]:
-    return {p.name: p for p in device.points}
-
-
-def _members(
-    device: Device, rest: str, points: Mapping[str, Point]
-) -> tuple[list[Point], str | None]:
-    """The points that `*`, `l1d1-20` or a name selects, and the first name that is not there."""
-    if rest == "*":
-        return list(device.points), None
-    if rest in points:
-        return [points[rest]], None
-    out: list[Point] = []
-    for name in names_in(rest) or [rest]:
-        if name not in points:
-            return out, name
-        out.append(points[name])
-    return out, None
-
-
-class _Checks:
     def __init__(self, site: Site, document: Document, problems: Problems) -> None:
         self.site = site
         self.document = document
         self.problems = problems
         self.device_of = {d.name: d for d in site.devices}
-        self.points_of = {d.name: _by_name(d) for d in site.devices}
+        self.points_of = {d.name: by_name(d) for d in site.devices}
         self.zone_of = {z.name: z for z in site.zones}
         self.broken_zones: set[str] = set()
 
@@ -239,7 +205,7 @@ class _Checks:
         if not self.reference("device", device_name, self.device_of, path, ("devices",)):
             return []
         device = self.device_of[device_name]
-        points, missing = _members(device, rest, self.points_of[device_name])
+        points, missing = members_of(device, rest, self.points_of[device_name])
         if missing is None:
             return points
         names = self.points_of[device_name]
@@ -283,6 +249,15 @@ class _Checks:
                 self.add("zone.needed", (*path, "alarm"), "zone.needed", needed=str(zone.needed),
                          count=str(len(seen)))  # fmt: skip
 
+    def alarms(self) -> None:
+        check_alarms(self.site, self.document, self.problems, self.zone_points)
+
+    def zone_points(self, name: str) -> Sequence[Point]:
+        """The points of a zone; none after a problem."""
+        if name in self.broken_zones:
+            return ()
+        return [p for _, p in named_points(self.zone_of[name].members, self.device_of)]
+
     def sirens(self) -> None:
         first: dict[tuple[str, int], str] = {}
         for siren in self.site.sirens:
@@ -300,84 +275,6 @@ class _Checks:
             if other != siren.name:
                 self.add("siren.twice", (*path, "coil"), other=other,
                          line=self.line(("sirens", other)))  # fmt: skip
-
-    def effects(self) -> None:
-        sirens = [s.name for s in self.site.sirens]
-        first: dict[tuple[str, str, Flag, str], int] = {}
-        for i, effect in enumerate(self.site.effects):
-            path: Path = ("effects", i)
-            for j, name in enumerate(effect.sound):
-                here = (*path, "sound", j)
-                if not self.reference("siren", name, sirens, here, ("sirens",)):
-                    continue
-                cause = (effect.cause, effect.ref, effect.state, name)
-                if cause in first:
-                    at = self.document.place(("effects", first[cause])).line
-                    self.add("effect.twice", here, siren=name, line=str(at))
-                first.setdefault(cause, i)
-            here = (*path, "when", effect.cause)
-            points = self.cause_points(effect.cause, effect.ref, here)
-            if points is None or effect.state is Flag.FAULT:
-                continue
-            panel = self.device_of[effect.ref].panel if effect.cause == "device" else None
-            if panel is not None and panel.can & effect.state:
-                continue
-            if not any(p.can & effect.state for p in points):
-                state = _STATE_WORDS[effect.state]
-                self.add("effect.never", (*path, "when", "state"), value=effect.ref, state=state)
-
-    def cause_points(self, cause: str, ref: str, path: Path) -> Sequence[Point] | None:
-        """The points behind a cause; None after a problem."""
-        if cause == "zone":
-            if not self.reference("zone", ref, self.zone_of, path, ("zones",)):
-                return None
-            if ref in self.broken_zones:
-                return None  # said at the zone
-            return [p for _, p in named_points(self.zone_of[ref].members, self.device_of)]
-        if cause == "device":
-            if not self.reference("device", ref, self.device_of, path, ("devices",)):
-                return None
-            return self.device_of[ref].points
-        return self.point_reference(ref, path) or None
-
-    def silence(self) -> None:
-        """Sirens that nothing sounds, and fires that sound nothing (a clean site only)."""
-        loud: set[str] = set()
-        for effect in self.site.effects:
-            if effect.state is not Flag.FIRE:
-                continue
-            if effect.cause == "zone":
-                members = self.zone_of[effect.ref].members
-                loud |= {n for n, _ in named_points(members, self.device_of)}
-            elif effect.cause == "device":
-                names = self.points_of[effect.ref]
-                loud.add(effect.ref)
-                loud |= {f"{effect.ref}.{name}" for name in names}
-            else:
-                loud |= {n for n, _ in named_points((effect.ref,), self.device_of)}
-        fires = [
-            (device, point)
-            for device in self.site.devices
-            for point in device.points
-            if point.mode is not Mode.TELEMETRY and point.can & Flag.FIRE
-        ]
-        panels = [d for d in self.site.devices if d.panel is not None and d.panel.can & Flag.FIRE]
-        if (fires or panels) and not self.site.sirens:
-            where = fires[0][1].where if fires else panels[0].where
-            self.add("siren.none", where, "siren.none", key=True)
-            return
-        for device in panels:
-            if device.name not in loud:
-                self.add("fire.silent", device.where, "fire.silent", key=True)
-        said: set[Path] = set()
-        for device, point in fires:
-            if f"{device.name}.{point.name}" not in loud and point.where not in said:
-                said.add(point.where)
-                self.add("fire.silent", point.where, "fire.silent", key=True)
-        sounded = {name for effect in self.site.effects for name in effect.sound}
-        for siren in self.site.sirens:
-            if siren.name not in sounded:
-                self.add("siren.unused", ("sirens", siren.name), "siren.unused", key=True)
 
 
 def _bits_cross(first: Point, second: Point) -> bool:

@@ -8,9 +8,9 @@ from pathlib import Path as FilePath
 import yaml
 
 from config import model
-from config.dialects import ON_RESET, Dialect, dialect_names, load_dialect, read_rules, rules_for
+from config.dialects import ON_RESET, Dialect, dialect_names, load_dialect, read_rules
 from config.heartbeat_reader import read_heartbeat
-from config.limits import PANEL_SILENCE_NS, POINTS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
+from config.limits import POINTS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
 from config.point_reader import POINT_KEYS, Fields, read_point
 from config.problems import Path
 from config.profiles import (
@@ -69,6 +69,8 @@ class DeviceReader:
         elif "use" in found:
             reader.problem("use.no_profile", found["use"], (*path, "use"), "use.no_profile")
         heart: tuple[int, ...] | None = ()
+        if profile is not None and profile.heartbeat is not None:
+            heart = profile.heartbeat.row()
         if "heartbeat" in found:
             heart = read_heartbeat(reader, found["heartbeat"], (*path, "heartbeat"))
         points = self._points(found, key, path, profile, poll)
@@ -81,6 +83,7 @@ class DeviceReader:
         return model.Device(
             name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
             coils=coils, points=tuple(points), heartbeat=heart,
+            output_timeout_ns=(profile.output_timeout_ns or 0) if profile else 0,
         )  # fmt: skip
 
     def _panel(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Device | None:
@@ -90,15 +93,9 @@ class DeviceReader:
         if found is None:
             return None
         link = reader.text(found["link"], (*path, "link"), "a link")
-        word = reader.choice(found["panel"], (*path, "panel"), self._dialect_names, "a dialect")
-        if word is None:
+        dialect = self._dialect(found["panel"], (*path, "panel"))
+        if dialect is None:
             return None
-        if word not in self.dialects:
-            loaded = load_dialect(word, reader.problems)
-            if loaded is None:
-                return None
-            self.dialects[word] = loaded
-        dialect = self.dialects[word]
         coded = dialect.protocol is PanelProtocol.ID3000
         own: tuple[model.PanelRule, ...] | None = ()
         if "rules" in found:
@@ -114,32 +111,48 @@ class DeviceReader:
             station = reader.integer(found["address"], (*path, "address"), 0, 9)
         if link is None or own is None or on_reset is None or station is None:
             return None
-        port = model.PanelPort(
-            dialect=word, protocol=dialect.protocol, encoding=dialect.encoding,
-            silence_ns=0 if dialect.protocol is PanelProtocol.TEXT else PANEL_SILENCE_NS,
-            record=dialect.record, begin=dialect.begin, mark=dialect.mark,
-            checksum=dialect.checksum,
-            station=str(station), address=dialect.address, time=dialect.time,
-            rules=rules_for(dialect, own, on_reset),
-        )  # fmt: skip
+        port = dialect.port(own, on_reset, station)
         return model.Device(
             name=name, where=path, link=link, unit=0, profile="", coils=None, points=(), panel=port
         )
+
+    def _dialect(self, node: yaml.Node, path: Path) -> Dialect | None:
+        """One that comes with the product, or ./NAME.yaml beside the site file."""
+        word = self._reader.text(node, path, "a dialect")
+        if word is None:
+            return None
+        own = own_profile(word)
+        if not (self._is_there(word, node, path) if own else self._reader.choice(
+                node, path, self._dialect_names, "a dialect")):  # fmt: skip
+            return None
+        if word not in self.dialects:
+            directory = self._directory if own else None
+            loaded = load_dialect(word, self._reader.problems, directory)
+            if loaded is None:
+                return None
+            self.dialects[word] = loaded
+        return self.dialects[word]
+
+    def _is_there(self, word: str, node: yaml.Node, path: Path) -> bool:
+        """Whether a file of the site's own can be read; a problem when it cannot."""
+        if self._directory is None or not _OWN.fullmatch(word):
+            self._reader.problem("profile.path", node, path, "profile.path", value=word)
+            return False
+        if not (self._directory / word).is_file():
+            self._reader.problem("profile.none", node, path, "profile.none", value=word)
+            return False
+        return True
 
     def _profile(self, node: yaml.Node, path: Path) -> Profile | None:
         word = self._reader.text(node, path, "a profile")
         if word is None:
             return None
         own = own_profile(word)
-        if own and (self._directory is None or not _OWN.fullmatch(word)):
-            self._reader.problem("profile.path", node, path, "profile.path", value=word)
+        if own and word not in self.profiles and not self._is_there(word, node, path):
             return None
         if not own and self._reader.choice(node, path, self._names, "a profile") is None:
             return None
         if word not in self.profiles:
-            if own and self._directory is not None and not (self._directory / word).is_file():
-                self._reader.problem("profile.none", node, path, "profile.none", value=word)
-                return None
             directory = self._directory if own else None
             profile = load_profile(word, self._reader.problems, directory)
             if profile is None:

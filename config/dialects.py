@@ -1,7 +1,8 @@
 """Dialects: what the words of real panels mean, as data in config/dialects/*.yaml.
 
 A dialect names its protocol, how an event is framed, and rules from patterns to states. It is
-compiled into the plan; whatever runs in the building reads no YAML.
+compiled into the plan; whatever runs in the building reads no YAML. An installer's own lie beside
+the site file, as profiles do.
 """
 
 from __future__ import annotations
@@ -14,8 +15,14 @@ from pathlib import Path as FilePath
 import yaml
 
 from config import model
-from config.limits import DIALECT_RULES_MAX, PANEL_ADDRESS_CHARS_MAX
-from config.loader import load
+from config.limits import (
+    DIALECT_RULES_MAX,
+    PANEL_ADDRESS_CHARS_MAX,
+    PANEL_RECORD_BYTES_MAX,
+    PANEL_SILENCE_NS,
+    PROFILE_EXAMPLES_MAX,
+)
+from config.loader import load, read_bytes
 from config.patterns import fault_of
 from config.problems import Path, Problems
 from config.shape import Keys, Reader
@@ -24,15 +31,29 @@ from config.words import FLAG_WORDS, Flag, PanelAction, PanelProtocol
 DIRECTORY = FilePath(__file__).parent / "dialects"
 _KEYS = Keys(
     ("dialect", "title", "manual", "revision", "protocol", "rules"),
-    ("encoding", "record", "begin", "mark", "checksum", "address", "time", "on_reset"),
+    ("encoding", "record", "begin", "mark", "checksum", "address", "time", "on_reset", "examples"),
 )
 _WITH_FLAGS = (PanelAction.SETS, PanelAction.CLEARS, PanelAction.CLEARS_ALL)
 _BARE = (PanelAction.SILENCES, PanelAction.SOUNDS, PanelAction.NOTES, PanelAction.IGNORES)
 _RULE = Keys(("when",), (*_WITH_FLAGS, "does", "at", "reset"))
+_EXAMPLE = Keys(("says",), (*_WITH_FLAGS, "does", "at"))
 _SITE_RULE = Keys(("when",), (*_WITH_FLAGS, "does", "at"))
 ON_RESET = ("clear", "keep")
 _CODE = re.compile(r"[0-9]{1,3}")
 _BYTES = re.compile(r"(?:[0-9a-fA-F]{2}){1,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text (of ID3000: an event code) as a panel says it, and what it must mean.
+
+    address: None when nothing is expected of it.
+    """
+
+    says: str
+    action: PanelAction
+    flags: Flag
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +75,19 @@ class Dialect:
     time: str
     on_reset: str
     rules: tuple[model.PanelRule, ...]
+    examples: tuple[Example, ...] = ()
+
+    def port(
+        self, own: tuple[model.PanelRule, ...] = (), on_reset: str = "", station: int = 2
+    ) -> model.PanelPort:
+        """The panel of a site: its own rules first; on_reset "" is the dialect's own."""
+        return model.PanelPort(
+            dialect=self.name, protocol=self.protocol, encoding=self.encoding,
+            silence_ns=0 if self.protocol is PanelProtocol.TEXT else PANEL_SILENCE_NS,
+            record=self.record, begin=self.begin, mark=self.mark, checksum=self.checksum,
+            station=str(station), address=self.address, time=self.time,
+            rules=rules_for(self, own, on_reset or self.on_reset),
+        )  # fmt: skip
 
 
 def dialect_names() -> tuple[str, ...]:
@@ -61,11 +95,22 @@ def dialect_names() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in DIRECTORY.glob("*.yaml")))
 
 
-def load_dialect(name: str, problems: Problems) -> Dialect | None:
-    """A dialect of dialect_names(); None and problems when its file cannot be read."""
-    path = DIRECTORY / f"{name}.yaml"
-    data = path.read_bytes()
-    document = load(data, f"dialects/{path.name}", problems)
+def load_dialect(
+    name: str, problems: Problems, directory: FilePath | None = None
+) -> Dialect | None:
+    """A dialect of dialect_names(), or with `directory` the file `./name.yaml` there.
+
+    None and problems when its file cannot be read.
+    """
+    if directory is None:
+        path, shown = DIRECTORY / f"{name}.yaml", f"dialects/{name}.yaml"
+        data: bytes | None = path.read_bytes()
+    else:
+        path, shown = directory / name, name
+        data = read_bytes(path, problems)
+    if data is None:
+        return None
+    document = load(data, shown, problems)
     if document is None or document.root is None:
         return None
     reader = Reader(document, problems)
@@ -74,7 +119,7 @@ def load_dialect(name: str, problems: Problems) -> Dialect | None:
     if found is None:
         return None
     texts = {k: reader.text(found[k], (k,), most=300) or "" for k in _KEYS.all
-             if k in found and k != "rules"}  # fmt: skip
+             if k in found and k not in ("rules", "examples")}  # fmt: skip
     protocol = reader.choice(found["protocol"], ("protocol",), tuple(PanelProtocol))
     encoding = texts.get("encoding", "ascii")
     _choice(reader, found, "record", ("line", "blank"))
@@ -90,6 +135,7 @@ def load_dialect(name: str, problems: Problems) -> Dialect | None:
             reader.problem("pattern.form", found[key], (key,), value=texts[key], why=why)
     coded = protocol == PanelProtocol.ID3000
     rules = read_rules(reader, found["rules"], ("rules",), coded=coded, own=False)
+    examples = _examples(reader, found)
     if len(problems) > before or rules is None or protocol is None:
         return None
     return Dialect(
@@ -97,7 +143,31 @@ def load_dialect(name: str, problems: Problems) -> Dialect | None:
         encoding, texts.get("record", "line"), bytes.fromhex(texts.get("begin", "")),
         bytes.fromhex(texts.get("mark", "")), texts.get("checksum", ""),
         texts.get("address", ""), texts.get("time", ""), texts.get("on_reset", "clear"), rules,
+        examples,
     )  # fmt: skip
+
+
+def _examples(reader: Reader, found: dict[str, yaml.Node]) -> tuple[Example, ...]:
+    path: Path = ("examples",)
+    items = reader.items(found["examples"], path) or [] if "examples" in found else []
+    if len(items) > PROFILE_EXAMPLES_MAX:
+        reader.problem("too_many", found["examples"], path, "", count=str(len(items)),
+                       most=str(PROFILE_EXAMPLES_MAX))  # fmt: skip
+        return ()
+    made = [_example(reader, node, here) for node, here in items]
+    return tuple(e for e in made if e is not None)
+
+
+def _example(reader: Reader, node: yaml.Node, path: Path) -> Example | None:
+    found = reader.fields(node, path, _EXAMPLE)
+    if found is None:
+        return None
+    says = reader.text(found["says"], (*path, "says"), "a text", PANEL_RECORD_BYTES_MAX)
+    done = _action(reader, found, node, path)
+    at = None
+    if "at" in found:
+        at = reader.text(found["at"], (*path, "at"), "a text", PANEL_ADDRESS_CHARS_MAX)
+    return None if says is None or done is None else Example(says, *done, at)
 
 
 def _is_codec(name: str) -> bool:
@@ -140,6 +210,27 @@ def _rule(
     found = reader.fields(node, path, _SITE_RULE if own else _RULE)
     if found is None:
         return None
+    done = _action(reader, found, node, path)
+    if done is None:
+        return None
+    action, flags = done
+    at: str | None = ""
+    if "at" in found:
+        at = reader.text(found["at"], (*path, "at"), "a text", PANEL_ADDRESS_CHARS_MAX)
+    patterns = _patterns(reader, found["when"], (*path, "when"), coded=coded)
+    if at is None or not patterns:
+        return None
+    return [
+        model.PanelRule(pattern=p, action=action, flags=flags, address=at,
+                        reset="reset" in found)
+        for p in patterns
+    ]  # fmt: skip
+
+
+def _action(
+    reader: Reader, found: dict[str, yaml.Node], node: yaml.Node, path: Path
+) -> tuple[PanelAction, Flag] | None:
+    """What a rule does, or an example means; exactly one thing."""
     actions = [k for k in (*_WITH_FLAGS, "does") if k in found]
     if len(actions) != 1:
         reader.problem("panel.action", node, path, "panel.action")
@@ -157,17 +248,7 @@ def _rule(
             reader.problem("list.empty", found[action], (*path, action))
         if not flags:
             return None
-    at: str | None = ""
-    if "at" in found:
-        at = reader.text(found["at"], (*path, "at"), "a text", PANEL_ADDRESS_CHARS_MAX)
-    patterns = _patterns(reader, found["when"], (*path, "when"), coded=coded)
-    if action is None or at is None or not patterns:
-        return None
-    return [
-        model.PanelRule(pattern=p, action=PanelAction(action), flags=flags, address=at,
-                        reset="reset" in found)
-        for p in patterns
-    ]  # fmt: skip
+    return None if action is None else (PanelAction(action), flags)
 
 
 def _patterns(reader: Reader, node: yaml.Node, path: Path, *, coded: bool) -> list[str] | None:

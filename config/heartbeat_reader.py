@@ -13,7 +13,12 @@ _HEARTBEAT = Keys(("register", "within"))
 
 
 def read_heartbeat(reader: Reader, node: yaml.Node, path: Path) -> tuple[int, ...] | None:
-    """plan.Device.heartbeat of `{register: 40108, within: 15s}`; None and its problems."""
+    """plan.Device.heartbeat of `{register: 40108, within: 15s}`; None and its problems.
+
+    The word `none` is no heartbeat: of a device whose profile knows one that this one has not.
+    """
+    if isinstance(node, yaml.ScalarNode) and node.value == "none":
+        return ()
     found = reader.fields(node, path, _HEARTBEAT)
     if found is None:
         return None

@@ -44,7 +44,11 @@ UNIT_BACKOFF_NS_MAX = 7 * S  # a revived unit is polled again within this
 PROBE_PAUSE_FACTOR = 3  # probes of dead units take at most one part in (1 + this) of a line's time
 DAMAGED_RETRY_NS = 20 * MS  # a reply with a wrong checksum is asked for again after this
 MALFORMED_RUN_MAX = 4  # replies spoiled beyond recognition, in a row, that are not yet silence
+NOISY_REPLIES = 64  # of a unit, after a damaged one, that are believed only when read twice alike
+RTS_DRAIN_NS_MAX = 50 * MS  # a transmitter that is not empty by then is let go all the same
+DOUBT_NS_MAX = 2 * S  # a read in doubt that is older says nothing of now
 DAMAGED_WAIT_NS = 20 * MS  # after such a reply, nothing better is waited for longer than this
+REST_GAP_NS = 100 * MS  # the rest of a reply that is late: with no byte for so long it has stopped
 JAMS_RUN_MAX = 3  # waits for silence in vain, one after the other: the line is jammed ...
 JAM_CLEAR_NS = 10 * S  # ... until there were none for this long
 CONFIRM_NS_MAX = (
@@ -56,6 +60,7 @@ FREEZE_NS_MAX = 60 * S
 FREEZE_POLLS = 4  # reads of a heartbeat in the time after which it counts as frozen
 ORDER_RETRY_NS_MIN = 100 * MS  # a siren order that failed is tried again after this ...
 ORDER_RETRY_NS_MAX = 1 * S  # ... doubling up to this, for ever
+REFRESH_PARTS = 3  # writes of a standing coil in the time after which its board would let go
 ALARM_POLLS_RUN_MAX = 3  # alarm polls in a row while another poll waits
 POLL_PHASES = 4  # devices are spread over so many phases: a burst is this part of them
 PHASE_SPREAD_NS = 1 * S  # the time that the phases divide ...
@@ -99,6 +104,12 @@ PANEL_ALARMS_MAX = 1_024  # events a panel told and not yet took back, all panel
 PANEL_TEXT_CHARS_MAX = 160  # of an event in the panel's own words
 STATUS_ACTIVE_MAX = 200  # points listed in a status; the counts say how many there are
 FAULT_NAMES_MAX = 16  # names listed in one record of a fault; the count says how many there are
+# cause and effect
+EFFECT_AFTER_NS_MAX = 600 * S  # outputs wait for at most 10 min (GB 4717, EN 54-2)
+EFFECT_DEPTH_MAX = 4  # any, all and at_least within each other
+EFFECT_INPUTS_MAX = 20_000  # inputs of all rows, ranges spread
+EFFECT_TEXT_CHARS_MAX = 200  # of a cause in words, of a message
+TEST_PULSE_NS = 2 * S  # how long a siren sounds for a detector in a walk test
 READBACK_WAIT_NS = 2 * S  # an output that does not read back as ordered by then is a fault
 
 # --- between processes ----------------------------------------------------------------------
@@ -106,9 +117,42 @@ IPC_MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 IPC_CLIENTS_MAX = 32
 IPC_CLIENTS_RESERVED = 12  # of these, for the field process and couriers
 IPC_PENDING_REQUESTS_MAX = 64
-POINTS_PAGE_MAX = 500
+POINTS_PAGE_MAX = 250  # made in one go, in about 2 ms
 IPC_REQUEST_WAIT_NS = 5 * S
 IPC_SEND_BUFFER_BYTES_MAX = 8 * 1024 * 1024
+IPC_CLIENTS_OF_USER_MAX = 12  # of one user id that is neither root nor the gateway's own
+IPC_REQUEST_BYTES_MAX = 16 * 1024  # of people's clients
+IPC_REQUEST_ITEMS_MAX = 256
+IPC_REQUEST_DEPTH_MAX = 4
+IPC_PARTIAL_NS_MAX = 10 * S  # a request must be whole so long after its first byte
+IPC_TURN_NS = 2 * MS  # of people's requests in one go; then as long for everything else
+# --- people and their orders
+PEOPLE_MAX = 64
+PIN_DIGITS_MIN = 6
+PIN_CHARS_MAX = 64
+PIN_LOG2_N_MAX = 16  # of scrypt: 64 MB for a check
+PIN_PARALLEL_MAX = 16
+PIN_TRIES_FREE = 3  # wrong in a row; then each one locks out, twice as long each time ...
+PIN_LOCK_NS_MIN = 30 * S
+PIN_LOCK_NS_MAX = 900 * S  # ... up to this
+PIN_CHECKS_WAITING_MAX = 4
+PIN_USERS_MAX = 256  # user ids whose wrong tries are remembered
+REFUSED_ORDER_EVENT_NS = 10 * S  # refusals become one event in this time
+REFUSED_ORDER_KINDS_MAX = 64  # of who and from where, told apart in that time
+ORDERS_PER_S = 5  # of one user id, with ...
+ORDERS_BURST = 20  # ... so many at once
+ORDER_TARGETS_TOLD = 12  # names listed when none is the one that was meant
+ORDER_WHY_CHARS_MAX = 200
+ORDER_NAMES_COMPARED = 100  # for a did-you-mean
+ORDER_DURATION_NS_MAX = 366 * 24 * 3_600 * S
+FANOUT_NS = 1 * S  # one picture for all viewers
+FANOUT_PAGE = 2_000  # points of one page
+FANOUT_UNSENT_BYTES_MAX = 1024 * 1024  # a viewer that does not read so much is dropped
+TOP_DRAW_NS = 500 * MS  # embergate top draws no more often
+TOP_RETRY_NS = 1 * S
+TOP_POINTS_MAX = 100
+TOP_TREND_SAMPLES = 30
+LATENESS_KEPT = 256  # ticks, for the percentiles in status
 OUTBOX_PER_SOURCE = 4  # transitions kept for each source before they coalesce
 OUTBOX_SUBMIT_EVENTS_MAX = 256
 OUTBOX_TELEMETRY_BYTES_MAX = 8 * 1024 * 1024
@@ -157,6 +201,9 @@ RESERVE_LOW_BYTES = 1024 * 1024  # less than this free: as good as full
 RESERVE_LOOK_NS = 30 * S  # whether there is room again
 FETCH_BYTES_MAX = 2 * 1024 * 1024  # read from the store for one courier at a time
 LOG_ROWS_MAX = 500
+LOG_BYTES_MAX = 1024 * 1024  # of a page: twice its batches
+LOG_REORDER_MAX = 8_192  # records that an export holds to put them in order
+LOG_SHOWN_MAX = 100_000  # newest records held at once; an export streams any number
 FINDINGS_MAX = 1_000  # notes of one verification; errors are all kept
 VERIFY_FILE_BYTES_MAX = 512 * 1024 * 1024
 RING_TELEMETRY_BYTES_MAX = 8 * 1024 * 1024  # not yet durable; more is dropped and counted
@@ -168,7 +215,7 @@ STORE_CHECK_BYTES_MAX = 128 * 1024 * 1024  # a larger file is not read through a
 DAMAGED_FILES_KEPT = 4
 EVICT_PART = 64  # a 64th of the store goes at once, and is declared at once
 PLACES_WRITE_NS = 60 * S  # a place lost in a crash costs a resend, not a record
-COURIER_BULK_WINDOW = 12  # of the window, for telemetry and summaries: events always get through
+COURIER_BULK_WINDOW = 12  # of COURIER_WINDOW, for telemetry and summaries: events get through
 REFUSAL_EVENT_NS = 10 * S  # refused acknowledgements become one event in this time
 WALL_JUMP_NS = 100 * MS  # a telemetry batch ends when the wall clock jumps this far
 RECORD_TICK_NS = 250 * MS
@@ -182,6 +229,8 @@ KEY_FILE_BYTES_MAX = 8_192
 
 # --- couriers -------------------------------------------------------------------------------
 COURIER_WINDOW = 16  # below mosquitto's default receive maximum of 20
+COURIER_WINDOW_MAX = 256  # under way to a platform that acknowledges: one more for each that it did
+COURIER_FLIGHT_BYTES_MAX = 4 * 1024 * 1024  # under way at once; below it one more may begin
 COURIER_FIRE_WINDOW = 3  # fire has slots of its own
 COURIER_ACK_WAIT_NS = 10 * S
 COURIER_FIRE_ACK_WAIT_NS = 3 * S  # a fire is sent again sooner, and ...
@@ -192,7 +241,7 @@ MQTT_KEEPALIVE_S = 20
 COURIER_RESEND_NS_MAX = 60 * S  # a resend that is not acknowledged waits longer each time
 COURIER_PROGRESS_NS = 45 * S  # no acknowledgement for so long, with something to say: a fault
 COURIER_TICK_NS = 1 * S
-COURIER_ACKS_PENDING_MAX = 64  # more are dropped: a resend brings the acknowledgement again
+COURIER_ACKS_PENDING_MAX = 512  # more are dropped: a resend brings the acknowledgement again
 COURIER_STATE_TEXT_MAX = 300
 MQTT_CONNECT_WAIT_NS = 10 * S  # name, TCP, TLS and CONNACK together
 MQTT_CONNACK_WAIT_NS = 3 * S  # silence after CONNECT: perhaps a broker of 3.1.1 only
@@ -237,11 +286,20 @@ DC09_RECEIVERS_MAX = 2
 DC09_KEY_FILE_BYTES_MAX = 256
 
 # --- the receiver ---------------------------------------------------------------------------
-RECEIVER_GROUP_MAX = 64  # batches in one transaction
+RECEIVER_GROUP_MAX = 256  # batches in one transaction
+RECEIVER_GROUP_NS = 4 * MS  # a group that is not full waits so long for more; with a fire never
+RECEIVER_RECEIVE_MAX = 1_024  # messages that a broker may send ahead of our PUBACK
 RECEIVER_QUEUE_BYTES_MAX = 64 * 1024 * 1024  # more is dropped: it comes again, not acknowledged
 RECEIVER_ACKS_SENT_MAX = 16  # acknowledgements without their PUBACK
-RECEIVER_EVIDENCE_MAX = 1_024  # signed batches kept although they contradict what is held
-RECEIVER_FINDINGS_MAX = 100_000
+RECEIVER_EVIDENCE_MAX = 256  # of a gateway: signed batches that contradict what is held
+RECEIVER_FINDINGS_MAX = 10_000  # of a gateway
+RECEIVER_GATEWAYS_CACHED = 20_000  # histories in memory; of others they are read again
+RECEIVER_EXPORT_ROWS = 50_000  # of a Parquet file in memory at once
+RECEIVER_TABLES_CACHED = 64  # point tables, ready for decoding
+RECEIVER_CONNECT_NS = 10 * S  # to PostgreSQL
+RECEIVER_LOCK_NS = 30 * S  # another receiver has the gateway's row so long: the group comes again
+RECEIVER_PARTITION_BULK_NS = 24 * 3_600 * S  # of telemetry and summaries
+RECEIVER_PARTITION_NS = 30 * 24 * 3_600 * S  # of everything else
 TAIL_PATIENCE_NS = 110 * S  # a lane that stands still while two heartbeats say that there is more
 TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -274,7 +332,8 @@ assert (
 assert SUMMARY_NS % TELEMETRY_BATCH_NS == TELEMETRY_BATCH_NS // 2, "jitter moves no boundary"
 assert COURIER_UNSENT_BYTES_MAX + BATCH_BYTES_MAX < IPC_SEND_BUFFER_BYTES_MAX
 assert RESERVE_BYTES >= 4 * WAL_BYTES_MAX, "a WAL and what it is moved into, twice"
-assert COURIER_BULK_WINDOW < COURIER_WINDOW
+assert COURIER_ACKS_PENDING_MAX > COURIER_WINDOW_MAX, "a platform may answer each batch"
+assert COURIER_BULK_WINDOW < COURIER_WINDOW <= COURIER_WINDOW_MAX
 assert HEARTBEAT_NS < TAIL_PATIENCE_NS < 3 * HEARTBEAT_NS
 assert CBOR_ITEMS_MAX >= 16 * POINTS_MAX
 assert STALE_NS_MAX < 100 * S
@@ -357,3 +416,22 @@ TABLE_PROBLEMS_MAX = 100
 # --- zones ----------------------------------------------------------------------------------
 ZONE_WINDOW_NS_MIN = 1 * S  # of a double knock
 ZONE_WINDOW_NS_MAX = 600 * S
+
+# --- alarm management -------------------------------------------------------------------------
+PAST_ALARMS_MAX = 100  # kept to be classified
+RESOUND_NS = 60 * S  # a silenced fire that was gone for so long and rises again is a new alarm
+DISABLEMENTS_MAX = 256  # standing at a time; whole zones are disabled as zones
+DISABLE_NS_DEFAULT = 8 * 3_600 * S  # a shift
+DISABLE_NS_MIN = 60 * S
+DISABLE_NS_MAX = 30 * 24 * 3_600 * S  # what stands for longer is not a disablement: change the site
+DISABLE_REMIND_NS = 24 * 3_600 * S
+ORDER_TEXT_CHARS_MAX = 200  # of an operator's reason
+WALK_POINTS_MAX = 1_000  # of one group: its lists of names go into one record
+WALK_GROUPS_MAX = 1_000
+WALK_RESET_NS = 15 * S  # a test alarm is reset by itself after this ...
+WALK_OUTLAST_NS = 60 * S  # ... and is real when it stands for so long after that
+WALK_IDLE_NS = 1_800 * S  # a test in which nothing happens for so long ends
+WALK_NS_DEFAULT = 8 * 3_600 * S  # and every test ends after this
+WALK_NS_MAX = 12 * 3_600 * S
+DELAY_NS_MIN = 10 * S
+DELAY_NS_MAX = 600 * S  # T1 and T2 together (EN 54-2, 7.11; GB 4717)

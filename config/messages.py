@@ -6,7 +6,7 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import centre_messages
+from config import alarm_messages, centre_messages, effect_messages
 
 Pair = tuple[str, str]
 
@@ -25,6 +25,7 @@ NOUNS: dict[str, Pair] = {
     "a pair": ("a list of two quantities", "两个带单位数值的列表"),
     "a parity": ("a parity", "校验方式"),
     "a path": ("a path", "路径"),
+    "a PIN's hash": ("the hash of a PIN", "PIN 的散列值"),
     "a point": ("the name of a point", "点位名"),
     "a profile": ("the name of a profile", "设备模板名"),
     "a quantity": ("a number with its unit", "带单位的数值"),
@@ -218,7 +219,6 @@ TEXTS: dict[str, Pair] = {
     ),
     # zones and effects
     "alarm.form": ("'{value}' is not an alarm rule", "“{value}”不是报警规则"),
-    "effect.cause": ("expected one cause", "应有且仅有一个触发源"),
     # couriers
     "courier.not_built": ("kind '{value}' is not built yet", "种类“{value}”尚未实现"),
     "centre.slow": (
@@ -227,6 +227,7 @@ TEXTS: dict[str, Pair] = {
     ),
     "offset.form": ("'{value}' is not an offset from UTC", "“{value}”不是有效的时区偏移"),
     "address.twice": ("'{other}' has this address already", "“{other}”已使用该地址"),
+    "pin.form": ("expected the hash of a PIN", "此处应为 PIN 的散列值"),
     "url.form": ("'{value}' is not the url of a broker", "“{value}”不是消息服务器网址"),
     "url.secret": ("a url carries no password", "网址中不得包含密码"),
     "url.insecure": ("mqtt:// sends everything in plain text", "mqtt:// 以明文传输"),
@@ -279,20 +280,6 @@ TEXTS: dict[str, Pair] = {
     "siren.twice": (
         "this coil is already siren '{other}' (line {line})",
         "该线圈已是警报器“{other}”（第 {line} 行）",
-    ),
-    "siren.none": (
-        "points can raise fire, but there is no siren to sound",
-        "有点位可能报火警，但没有警报器",
-    ),
-    "siren.unused": ("nothing sounds this siren", "没有任何联动会启动该警报器"),
-    "fire.silent": ("a fire here sounds nothing", "此处火警不会启动任何警报器"),
-    "effect.never": (
-        "'{value}' can never be in state {state}",
-        "“{value}”永远不会处于 {state} 状态",
-    ),
-    "effect.twice": (
-        "this cause sounds '{siren}' already (line {line})",
-        "同一触发源已启动“{siren}”（第 {line} 行）",
     ),
     "bus.alarm_within": (
         "an alarm on this line may take {found} to be read, with one dead unit",
@@ -457,24 +444,21 @@ HINTS: dict[str, Pair] = {
     ),
     "link.serial": ("write kind: rs485 for Modbus", "Modbus 请写 kind: rs485"),
     "siren.panel": ("wire the siren to a relay board", "请将警报器接到继电器模块"),
-    "effect.cause": ("write one of zone, device, point", "请写 zone、device、point 之一"),
     "courier.not_built": ("what exists: {known}", "目前可用：{known}"),
     "centre.slow": (
         "shorten reply_timeout or lower resends",
         "请缩短 reply_timeout 或减少 resends",
     ),
     "offset.form": ("write '+08:00' in quotes", "请写“+08:00”并加引号"),
+    "pin.form": (
+        "run 'embergate pin' and copy the line that it prints; never write a PIN here",
+        "请运行“embergate pin”并复制其输出；切勿在此写 PIN 本身",
+    ),
     "url.form": ("write mqtts://broker.example:8883", "请写 mqtts://broker.example:8883 的形式"),
     "url.secret": ("use username and password_file", "请使用 username 和 password_file"),
     "url.insecure": (
         "write mqtts://, or 'insecure: {word}' for a broker on this machine or a closed network",
         "请写 mqtts://；若服务器在本机或封闭网络，请加“insecure: {word}”",
-    ),
-    "siren.unused": ("name it in an effect, or remove it", "请在 effects 中使用它，或将其删除"),
-    "siren.none": ("add sirens and effects", "请添加 sirens 和 effects"),
-    "fire.silent": (
-        "add an effect for it, its zone or its device, with state: fire",
-        "请为它、其分区或其设备添加 state: fire 的联动",
     ),
     "zone.needed": ("name more points, or ask for fewer", "请增加点位，或减少所需数量"),
     "bus.within": (
@@ -491,5 +475,8 @@ HINTS: dict[str, Pair] = {
     ),
 }
 
-TEXTS |= centre_messages.TEXTS
-HINTS |= centre_messages.HINTS
+for _more in (alarm_messages, effect_messages):
+    NOUNS |= _more.NOUNS
+for _module in (alarm_messages, centre_messages, effect_messages):
+    TEXTS |= _module.TEXTS
+    HINTS |= _module.HINTS

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from config.plan import type_width
-from config.words import Flag, LineKind, Mode, PanelAction, PanelProtocol
+from config.words import Direction, Flag, LineKind, Mode, PanelAction, PanelProtocol
 
 Where = tuple[str | int, ...]
 
@@ -47,6 +47,7 @@ class Rs485Link(_Frozen):
     turnaround_ns: int
     alarm_within_ns: int | None = None  # the site's own limits
     siren_within_ns: int | None = None
+    direction: Direction = Direction.AUTO
 
 
 class SerialLink(_Frozen):
@@ -161,6 +162,7 @@ class Device(_Frozen):
     coils: int | None  # how many the profile says that the device has
     points: tuple[Point, ...]
     heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
+    output_timeout_ns: int = 0  # plan.Device.output_timeout_ns
     panel: PanelPort | None = None
 
 
@@ -172,6 +174,23 @@ class Zone(_Frozen):
     needed: int
     window_ns: int = 0  # double knock: a first knock that stands for longer is fire
     trend_fire: bool = False
+    acknowledge_ns: int = 0  # T1 and T2 of an investigation by day; 0: none
+    investigate_ns: int = 0
+
+
+class DayHours(_Frozen):
+    """See plan.DayHours."""
+
+    days: int
+    first: int
+    last: int
+
+
+class WalkGroup(_Frozen):
+    """Zones that are walk-tested together."""
+
+    name: str
+    zones: tuple[str, ...]
 
 
 class Siren(_Frozen):
@@ -183,14 +202,38 @@ class Siren(_Frozen):
     read_back_ns: int
 
 
-class Effect(_Frozen):
-    """One row of the cause-and-effect matrix."""
+class Leaf(_Frozen):
+    """One input of the matrix."""
 
-    cause: Literal["zone", "device", "point"]
-    ref: str
+    cause: Literal["zone", "device", "point", "kind", "address"]
+    ref: str  # the name; of "kind" the kind of point, of "address" the panel
     state: Flag
+    within: str = ""  # of "kind" a zone, of "address" the address, as the panel tells it
+    where: Where = ()
+
+
+class Several(_Frozen):
+    """`any`, `all`, `at_least`: so many of these inputs."""
+
+    word: Literal["any", "all", "at_least"]
+    needed: int  # of "any" and "all" 0: how many there are is known after ranges are spread
+    of: tuple[Leaf | Several, ...]
+    where: Where = ()
+
+
+class Effect(_Frozen):
+    """One row of the cause-and-effect matrix; see plan.Effect."""
+
+    when: Leaf | Several
     sound: tuple[str, ...]
-    pattern: str
+    pattern: str = "evacuate"
+    switch: tuple[str, ...] = ()
+    message: str = ""
+    after_ns: int = 0
+    off_by: tuple[str, ...] = ("silence", "cause")
+    in_test: Literal["nothing", "pulse"] = "nothing"
+    investigation: Literal["waits", "acts"] = "waits"
+    region: Literal["", "cn"] = ""
 
 
 class MqttCourier(_Frozen):
@@ -259,6 +302,14 @@ class Dc09Courier(_Frozen):
 AnyCourier = MqttCourier | Gb26875Courier | Dc09Courier
 
 
+class Person(_Frozen):
+    """Somebody with a PIN; `pin` is its hash."""
+
+    name: str
+    level: str
+    pin: str
+
+
 class Site(_Frozen):
     """A whole site."""
 
@@ -271,3 +322,6 @@ class Site(_Frozen):
     sirens: tuple[Siren, ...]
     effects: tuple[Effect, ...]
     couriers: tuple[AnyCourier, ...]
+    people: tuple[Person, ...] = ()
+    day: tuple[DayHours, ...] = ()
+    test_groups: tuple[WalkGroup, ...] = ()

@@ -103,6 +103,7 @@ class Line:
     reply_timeout_ns: int = 0
     turnaround_ns: int = 0  # extra silence before each request
     data_bits: int = 8  # 7 or 8; Modbus has 8
+    direction: str = "auto"  # words.Direction: who turns an RS-485 transceiver around
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class Device:
     unit: int
     profile: str = ""
     heartbeat: tuple[int, ...] = ()  # (function, address, width, freeze_ns): must keep changing
+    output_timeout_ns: int = 0  # its outputs fall back when nobody writes for so long; 0: never
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,25 @@ class Zone:
     needed: int = 1
     window_ns: int = 0  # double knock: a first knock that stands for longer is fire; 0: for ever
     trend_fire: bool = False  # one trend is fire here, without a second point that agrees
+    acknowledge_ns: int = 0  # T1: by day a first fire waits so long for somebody to see it ...
+    investigate_ns: int = 0  # T2: ... and then so long for somebody to look; 0 and 0: it does not
+
+
+@dataclass(frozen=True, slots=True)
+class DayHours:
+    """When people are there to investigate. Local time; `last` before `first`: over midnight."""
+
+    days: int  # bit 0 is Monday; of the day on which the hours begin
+    first: int  # minute of the day
+    last: int  # and the one before which they end
+
+
+@dataclass(frozen=True, slots=True)
+class WalkGroup:
+    """Zones that are walk-tested together. Every zone is a group of its own, too."""
+
+    name: str
+    zones: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +269,30 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One row of the cause-and-effect matrix."""
+    """One row of the cause-and-effect matrix; docs/cause-and-effect.md says what the words mean.
 
-    cause: str  # "zone", "device", "point"
+    A cause "rule" has its inputs in `terms`: ("zone" | "device" | "point", index, state, ""),
+    ("kind", kind, state, index of a zone or -1), ("address", index of the panel's device, state,
+    address) or ("of", how many of them, terms).
+    """
+
+    cause: str  # "zone", "device", "point", "rule"
     ref: int  # index of the zone, device or point
-    state: int  # words.Flag
-    outputs: tuple[int, ...]
+    state: int  # words.Flag; of a rule all that its inputs name
+    outputs: tuple[int, ...]  # sounded with the pattern
     pattern: str = "evacuate"
+    after_ns: int = 0  # the cause must stand for so long; a manual call point never waits
+    off: int = 3  # OFF_CAUSE | OFF_SILENCE: what switches it off
+    in_test: str = "nothing"  # or "pulse": of a cause in a walk test
+    investigation: str = "waits"  # or "acts": while our own delay holds a fire back
+    region: str = ""  # "cn": one device warns, two independent ones are the general alarm
+    message: str = ""
+    switches: tuple[int, ...] = ()  # switched on, without a pattern; silence does not touch them
+    terms: tuple[Any, ...] = ()
+    text: str = ""  # the cause in words
+
+
+OFF_CAUSE, OFF_SILENCE, OFF_RESET = 1, 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +302,15 @@ class Courier:
     name: str
     kind: str
     settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a PIN."""
+
+    name: str
+    level: str  # words.LEVELS
+    pin: str  # as `embergate pin` wrote it, see config.pin: never the PIN itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +332,9 @@ class Plan:
     effects: tuple[Effect, ...]
     couriers: tuple[Courier, ...]
     panels: tuple[Panel, ...] = ()
+    people: tuple[Person, ...] = ()
+    day: tuple[DayHours, ...] = ()
+    test_groups: tuple[WalkGroup, ...] = ()
 
 
 _ROWS: dict[str, type[Any]] = {
@@ -297,6 +347,9 @@ _ROWS: dict[str, type[Any]] = {
     "effects": Effect,
     "couriers": Courier,
     "panels": Panel,
+    "people": Person,
+    "day": DayHours,
+    "test_groups": WalkGroup,
 }
 
 

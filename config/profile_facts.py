@@ -10,19 +10,16 @@ from dataclasses import dataclass
 
 import yaml
 
-from config import quantity
+from config import heartbeat_reader, quantity
 from config.limits import (
     POLL_INTERVAL_NS_MAX,
     POLL_INTERVAL_NS_MIN,
     PROFILE_EXAMPLES_MAX,
-    S,
 )
 from config.problems import Path
-from config.registers import parse_register
 from config.shape import Keys, Reader
 from config.words import FLAG_WORDS
 
-_HEARTBEAT = Keys(("register", "within"))
 _EXAMPLE = Keys(("point", "words", "reads"))
 _NOT_STATES = ("normal", "not_ready", "bad")
 
@@ -34,6 +31,10 @@ class Heartbeat:
     function: int
     address: int
     within_ns: int
+
+    def row(self) -> tuple[int, ...]:
+        """plan.Device.heartbeat."""
+        return (self.function, self.address, 1, self.within_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +50,9 @@ class Example:
 
 
 def read_heartbeat(reader: Reader, node: yaml.Node, path: Path) -> Heartbeat | None:
-    """`{register: 40108, within: 15s}`."""
-    found = reader.fields(node, path, _HEARTBEAT)
-    if found is None:
-        return None
-    text = reader.text(found["register"], (*path, "register"), "a register")
-    place = parse_register(text) if text is not None else None
-    if text is not None and place is None:
-        reader.problem(
-            "register.form", found["register"], (*path, "register"), "register.form", value=text
-        )
-    within = reader.duration(found["within"], (*path, "within"), S, POLL_INTERVAL_NS_MAX)
-    return None if place is None or within is None else Heartbeat(*place, within)
+    """`{register: 40108, within: 15s}`, as a device of the site file has it."""
+    found = heartbeat_reader.read_heartbeat(reader, node, path)
+    return None if not found else Heartbeat(found[0], found[1], found[3])
 
 
 def read_output_timeout(reader: Reader, node: yaml.Node, path: Path) -> int | None:

@@ -10,9 +10,11 @@ from typing import TypeVar
 import yaml
 
 from config import model
+from config.alarm_reader import read_day, read_investigation, read_walk_group
 from config.courier_reader import read_courier
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
+from config.effect_reader import read_effect
 from config.evaluation import Evaluation, read_evaluation
 from config.limits import (
     ALARM_POLL_NS_MAX,
@@ -21,6 +23,7 @@ from config.limits import (
     LINES_MAX,
     MS,
     OUTPUTS_MAX,
+    PEOPLE_MAX,
     POINTS_MAX,
     READ_BACK_NS_DEFAULT,
     READ_BACK_NS_MAX,
@@ -28,21 +31,26 @@ from config.limits import (
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
     TURNAROUND_NS_MAX,
+    WALK_GROUPS_MAX,
     ZONE_WINDOW_NS_MAX,
     ZONE_WINDOW_NS_MIN,
 )
 from config.loader import Document
+from config.people_reader import read_person
 from config.problems import Path, Problems
 from config.profiles import Profile
 from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
-from config.words import FLAG_WORDS, LineKind
+from config.words import Direction, LineKind
 
-_SITE = Keys(("site", "links", "devices"), ("zones", "sirens", "effects", "couriers", "evaluate"))
+_SITE = Keys(
+    ("site", "links", "devices"),
+    ("zones", "sirens", "effects", "couriers", "evaluate", "people", "day", "test_groups"),
+)
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
 _LINK_KINDS = {
-    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", *_LINE_TIMES)),
+    "rs485": Keys(("kind", "port", "baud", "parity"), ("stop_bits", "rs485", *_LINE_TIMES)),
     "tcp": Keys(("kind", "host"), ("port", *_LINE_TIMES)),
     "rtu_tcp": Keys(("kind", "host", "port"), _LINE_TIMES),
     "tcp_listen": Keys(("kind", "from", "port")),
@@ -51,12 +59,8 @@ _LINK_KINDS = {
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
 _REGIONS = ("cn", "eu", "us", "other")
-_ZONE = Keys(("points", "alarm"), ("trend",))
+_ZONE = Keys(("points", "alarm"), ("trend", "investigation"))
 _SIREN = Keys(("device", "coil"), ("read_back",))
-_EFFECT = Keys(("when", "sound"), ("pattern",))
-_CAUSES = ("zone", "device", "point")
-_STATES = ("fire", "prealarm", "supervisory", "fault")
-_PATTERNS = ("evacuate",)
 
 T = TypeVar("T")
 
@@ -108,19 +112,25 @@ def read_site(
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
     sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
-    effects = reader.effects(found)
+    effects = reader.effects(found, head[2] if head is not None else "")
     couriers: tuple[model.AnyCourier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
     )
+    people = reader.named(found, "people", PEOPLE_MAX, lambda *a: read_person(reader, *a))
     evaluation: Evaluation | None = Evaluation()
     if "evaluate" in found:
         own = [f"{d.name}.{p.name}" for d in devices for p in d.points]
         evaluation = read_evaluation(reader, found["evaluate"], own, reader.zone)
+    day = read_day(reader, found["day"], ("day",)) if "day" in found else ()
+    groups = reader.named(
+        found, "test_groups", WALK_GROUPS_MAX, lambda n, _, v, p: read_walk_group(reader, n, v, p)
+    )
     if head is None or evaluation is None or len(problems) + problems.left_off > before:
         return None
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
-        sirens=sirens, effects=effects, couriers=couriers,
+        sirens=sirens, effects=effects, couriers=couriers, people=people,
+        day=day or (), test_groups=groups,
     )  # fmt: skip
     devices_read = reader.device_reader
     return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
@@ -248,7 +258,12 @@ class _SiteReader(Reader):
                   "stop_bits": stop}  # fmt: skip
         if kind is LineKind.SERIAL:
             return model.SerialLink.model_validate({**fields, "data_bits": data})
-        return model.Rs485Link.model_validate({**fields, **times})
+        word: str | None = "auto"
+        if "rs485" in found:
+            word = self.choice(found["rs485"], (*path, "rs485"), tuple(Direction))
+        if word is None:
+            return None
+        return model.Rs485Link.model_validate({**fields, **times, "direction": Direction(word)})
 
     def _time(
         self, found: dict[str, yaml.Node], key: str, path: Path, low: int, high: int, default: int
@@ -273,10 +288,14 @@ class _SiteReader(Reader):
         trend: str | None = "prealarm"
         if "trend" in found:
             trend = self.choice(found["trend"], (*path, "trend"), ("prealarm", "fire"))
-        if rule is None or trend is None or any(m is None for m in members):
+        waits: tuple[int, int] | None = (0, 0)
+        if "investigation" in found:
+            waits = read_investigation(self, found["investigation"], (*path, "investigation"))
+        if rule is None or trend is None or waits is None or any(m is None for m in members):
             return None
         return model.Zone(name=name, members=tuple(m or "" for m in members), needed=rule[0],
-                          window_ns=rule[1], trend_fire=trend == "fire")  # fmt: skip
+                          window_ns=rule[1], trend_fire=trend == "fire",
+                          acknowledge_ns=waits[0], investigate_ns=waits[1])  # fmt: skip
 
     def _needed(self, node: yaml.Node, path: Path) -> tuple[int, int] | None:
         """`any`, `2 of n` (n is however many the zone has) or `2 of n within 60s`: (k, window)."""
@@ -306,49 +325,15 @@ class _SiteReader(Reader):
             return None
         return model.Siren(name=name, device=device, coil=coil, read_back_ns=read_back)
 
-    def effects(self, found: dict[str, yaml.Node]) -> tuple[model.Effect, ...]:
+    def effects(self, found: dict[str, yaml.Node], region: str) -> tuple[model.Effect, ...]:
         if "effects" not in found:
             return ()
         path: Path = ("effects",)
         items = self.items(found["effects"], path) or []
         if self.too_many(found["effects"], path, len(items), EFFECTS_MAX):
             return ()
-        effects = [self._effect(node, here) for node, here in items]
+        effects = [read_effect(self, node, here, region) for node, here in items]
         return tuple(e for e in effects if e is not None)
-
-    def _effect(self, node: yaml.Node, path: Path) -> model.Effect | None:
-        found = self.fields(node, path, _EFFECT)
-        if found is None:
-            return None
-        cause = self._cause(found["when"], (*path, "when"))
-        sirens = self.items(found["sound"], (*path, "sound"))
-        if sirens is not None and not sirens:
-            self.problem("list.empty", found["sound"], (*path, "sound"))
-        sound = [self.text(n, p, "a siren") for n, p in sirens or ()]
-        pattern: str | None = "evacuate"
-        if "pattern" in found:
-            pattern = self.choice(found["pattern"], (*path, "pattern"), _PATTERNS)
-        if cause is None or sirens is None or pattern is None or any(s is None for s in sound):
-            return None
-        word, ref, state = cause
-        return model.Effect.model_validate(
-            {"cause": word, "ref": ref, "state": FLAG_WORDS[state],
-             "sound": tuple(sound), "pattern": pattern}
-        )  # fmt: skip
-
-    def _cause(self, node: yaml.Node, path: Path) -> tuple[str, str, str] | None:
-        found = self.fields(node, path, Keys(("state",), _CAUSES))
-        if found is None:
-            return None
-        state = self.choice(found["state"], (*path, "state"), _STATES)
-        causes = [c for c in _CAUSES if c in found]
-        if not causes and len(found) < len(self.entries(node, path) or ()):
-            return None  # a misspelt cause was said already
-        if len(causes) != 1:
-            self.problem("effect.cause", node, path, "effect.cause")
-            return None
-        ref = self.text(found[causes[0]], (*path, causes[0]), "a name", 160)
-        return (causes[0], ref, state) if ref is not None and state is not None else None
 
 
 def _window(words: list[str]) -> int | None:

@@ -94,6 +94,15 @@ class Lane(StrEnum):
     SUMMARY = "summary"
 
 
+class Direction(StrEnum):
+    """Who turns an RS-485 transceiver around."""
+
+    AUTO = "auto"  # the driver where it can, else RTS around each frame
+    DRIVER = "driver"
+    RTS = "rts"
+    NONE = "none"  # the adapter does so by itself
+
+
 class LineKind(StrEnum):
     """How a line is reached."""
 
@@ -102,3 +111,8 @@ class LineKind(StrEnum):
     RS485 = "rs485"  # Modbus RTU on a serial port
     RTU_TCP = "rtu_tcp"  # RTU frames through a serial server
     SERIAL = "serial"  # a panel's own port: bytes of its protocol, no Modbus
+
+
+LEVELS = ("view", "acknowledge", "operate", "configure")
+"""What people may do, each level with all before it: look; acknowledge, silence and answer; reset,
+disable and test; lift the lock-out of a PIN."""

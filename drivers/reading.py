@@ -36,6 +36,7 @@ class Failure(StrEnum):
     LINK_DOWN = "link_down"
     EXCEPTION = "exception"  # the unit answered with a Modbus exception
     MALFORMED = "malformed"  # only bytes that match no request came
+    INCOMPLETE = "its reply begins and does not end in time"
     FROZEN = "its heartbeat stands still"
 
 

@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from agent.cli.language import BY_LOCALE, LocaleOption, language
+from agent.cli.line_words import words
 from agent.commission.lines import BAUDS, PARITIES, ToolError, parse_line, setting_text
 from agent.commission.overhear import overhear
 from agent.commission.probe import (
@@ -24,6 +26,7 @@ from agent.commission.probe import (
     float_text,
     pairs,
     read_range,
+    texts,
 )
 from agent.commission.scan import Found, ScanPlan, scan
 from config import quantity
@@ -67,12 +70,12 @@ def register(app: typer.Typer) -> None:
     app.command("write-coil")(write_coil)
 
 
-def finish(work: Coroutine[Any, Any, T]) -> T:
+def finish(work: Coroutine[Any, Any, T], lang: str = "en") -> T:
     """Run it; exit 1 with a message when the line cannot be used."""
     try:
         return asyncio.run(work)
     except (ToolError, LinkError) as e:
-        typer.echo(str(e), err=True)
+        typer.echo(e.text(lang) if isinstance(e, ToolError) else str(e), err=True)
         raise typer.Exit(1) from e
     except KeyboardInterrupt as e:
         raise typer.Exit(130) from e
@@ -130,41 +133,44 @@ def scan_(
         bool, typer.Option("--all", help="go on after a setting at which units answered")
     ] = False,
     as_json_: JsonOption = False,
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Find units: reads one register of each, at every setting. Refuses a line that is in use."""
-    words = parities.split(",")
-    if any(w not in PARITIES for w in words):
+    lang = language(lang)
+    asked = parities.split(",")
+    if any(w not in PARITIES for w in asked):
         raise typer.BadParameter(f"--parities: expected none, even, odd; found '{parities}'")
     where = line_of(line, 9600, "none", 1)
     plan = ScanPlan(
-        _numbers(bauds), [PARITIES[w] for w in words], _units(units), time_ns(wait),
+        _numbers(bauds), [PARITIES[w] for w in asked], _units(units), time_ns(wait),
         time_ns(pause), time_ns(listen_for), every_setting,
     )  # fmt: skip
     total = len(plan.settings(where)) * len(plan.units)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("listening", total=total)
+        task = bar.add_task(words("scan.listening", lang), total=total)
 
         def step(setting: str, unit: int) -> None:
-            bar.update(task, advance=1, description=f"{setting}, unit {unit}")
+            bar.update(
+                task, advance=1, description=words("scan.step", lang, setting=setting, unit=unit)
+            )
 
-        found = finish(scan(where, plan, step))
-    _show_found(found, as_json_)
+        found = finish(scan(where, plan, step), lang)
+    _show_found(found, as_json_, lang)
 
 
-def _show_found(found: list[Found], as_json_: bool) -> None:
+def _show_found(found: list[Found], as_json_: bool, lang: str) -> None:
     if as_json_:
         rows = [{"setting": f.setting, "unit": f.unit, "exception": f.exception,
                  "spoilt": f.spoilt} for f in found]  # fmt: skip
         print(json.dumps(rows))
         return
     for f in found:
-        note = f" (answers exception {f.exception})" if f.exception else ""
-        text = "bytes that are no frame: wrong speed or parity?" if f.spoilt else f"answers{note}"
-        print(f"{f.setting}: unit {f.unit} {text}")
+        key = "spoilt" if f.spoilt else "exception" if f.exception else "answers"
+        print(words(f"scan.{key}", lang, setting=f.setting, unit=f.unit, code=f.exception))
     if not found:
-        print("nobody answered; check A and B, termination, supply and the units' settings")
+        print(words("scan.nobody", lang))
 
 
 def probe(
@@ -178,6 +184,7 @@ def probe(
     parity: Parity = "none",
     stop_bits: StopBits = 1,
     as_json_: JsonOption = False,
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Read a range and show it in all plausible types and word orders at once."""
     if table not in TABLES:
@@ -186,14 +193,15 @@ def probe(
         raise typer.BadParameter(f"addresses end at 65535; {first} and {count} more do not fit")
     function = TABLES[table][0]
     where = line_of(line, baud, parity, stop_bits)
-    seen = finish(_probe(where, unit, function, first, count))
+    lang = language(lang)
+    seen = finish(_probe(where, unit, function, first, count), lang)
     if as_json_:
         print(json.dumps([_probed(seen, k) for k in range(len(seen))]))
     elif function < 3:
         for s in seen:
             print(f"{short_form(function, s.address)}: {s.why or s.word}")
     else:
-        _probe_table(seen, function)
+        _probe_table(seen, function, lang)
     if all(s.word is None for s in seen):
         raise typer.Exit(1)
 
@@ -226,8 +234,9 @@ def _probed(seen: list[Seen], k: int) -> dict[str, Any]:
     return out
 
 
-def _probe_table(seen: list[Seen], function: int) -> None:
-    table = Table("register", "hex", "uint16", "int16", "bits", "text", "bcd", box=None)
+def _probe_table(seen: list[Seen], function: int, lang: str) -> None:
+    names = [words(key, lang) for key in ("register", "bits", "text")]
+    table = Table(names[0], "hex", "uint16", "int16", *names[1:], "bcd", box=None)
     for name in ("ABCD", "CDAB", "BADC", "DCBA"):
         table.add_column(f"uint32 {name}\nfloat32 {name}", justify="right")
     for k, s in enumerate(seen):
@@ -245,6 +254,9 @@ def _probe_table(seen: list[Seen], function: int) -> None:
                       f"{s.word:016b}", ascii_text(s.word),
                       "" if digits is None else str(digits), *wide)  # fmt: skip
     Console(width=None if Console().is_terminal else 200).print(table)
+    for reading in texts([s.word for s in seen]):
+        name = f"{reading.encoding}{'' if reading.order == 'AB' else ' ' + reading.order}"
+        print(f"{words('probe.text', lang)} ({name}): {reading.text}")
 
 
 # --- listening ----------------------------------------------------------------------------
@@ -258,25 +270,28 @@ def listen(
     stop_bits: StopBits = 1,
     duration: ForTime = "60s",
     as_json_: JsonOption = False,
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Decode a line that another master drives. Nothing is written to it."""
     where = line_of(line, baud, parity, stop_bits)
+    lang = language(lang)
     listener = Listener()
     unheard = 0
 
     def chunk(c: Chunk) -> None:
         for exchange in listener.feed(c.data, c.t_ns):
-            _show_exchange(exchange, as_json_)
+            _show_exchange(exchange, as_json_, lang)
 
-    finish(overhear(where, chunk, time_ns(duration)))
+    finish(overhear(where, chunk, time_ns(duration)), lang)
     for exchange in listener.finish():
-        _show_exchange(exchange, as_json_)
+        _show_exchange(exchange, as_json_, lang)
     unheard = listener.garbage_bytes
     if unheard:
-        typer.echo(f"{unheard} bytes were no frame; is it {setting_text(where)}?", err=True)
+        setting = setting_text(where)
+        typer.echo(words("listen.garbage", lang, count=unheard, setting=setting), err=True)
 
 
-def _show_exchange(e: Exchange, as_json_: bool) -> None:
+def _show_exchange(e: Exchange, as_json_: bool, lang: str) -> None:
     if as_json_:
         row = {"t_ns": e.mono_ns, "unit": e.unit, "function": e.function, "address": e.address,
                "count": e.count, "answered": e.answered, "exception": e.exception,
@@ -284,11 +299,13 @@ def _show_exchange(e: Exchange, as_json_: bool) -> None:
                "round_trip_ns": e.round_trip_ns}  # fmt: skip
         print(json.dumps(row), flush=True)
         return
-    what = f"exception {e.exception}" if e.exception else e.data.hex(" ", 2) or "done"
+    what = e.data.hex(" ", 2) or words("done", lang)
+    if e.exception:
+        what = words("exception", lang, code=e.exception)
     if not e.answered:
-        what = "no answer"
-    print(f"{e.mono_ns / S:9.3f} s  unit {e.unit}  function {e.function}  "
-          f"{e.address} +{e.count}: {what}", flush=True)  # fmt: skip
+        what = words("no_answer", lang)
+    print(words("listen.row", lang, at=e.mono_ns / S, unit=e.unit, function=e.function,
+                address=e.address, count=e.count, what=what), flush=True)  # fmt: skip
 
 
 def record_line(
@@ -299,10 +316,12 @@ def record_line(
     parity: Parity = "none",
     stop_bits: StopBits = 1,
     duration: ForTime = "60s",
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Write down what passes on a line, with its times; 'simulate --replay' plays it."""
     where = line_of(line, baud, parity, stop_bits)
     wait_ns = time_ns(duration)
+    lang = language(lang)
     count = size = 0
     try:
         with file.open("x", encoding="utf-8") as f:
@@ -319,14 +338,14 @@ def record_line(
                 f.write(text)
                 f.flush()
 
-            finish(overhear(where, chunk, wait_ns))
+            finish(overhear(where, chunk, wait_ns), lang)
     except FileExistsError as e:
-        typer.echo(f"{file}: is there already and is not touched; choose another name", err=True)
+        typer.echo(words("file.there", lang, file=file), err=True)
         raise typer.Exit(1) from e
     except OSError as e:
-        typer.echo(f"{file}: cannot be written: {e.strerror}", err=True)
+        typer.echo(words("file.unwritable", lang, file=file, why=e.strerror), err=True)
         raise typer.Exit(1) from e
-    print(f"{file}: {count} chunks")
+    print(words("record.chunks", lang, file=file, count=count))
 
 
 # --- writing ------------------------------------------------------------------------------
@@ -342,40 +361,40 @@ def write_coil(
     baud: Baud = 9600,
     parity: Parity = "none",
     stop_bits: StopBits = 1,
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Switch one coil of a relay board, after a question, and read it back."""
     if state not in ("on", "off"):
         raise typer.BadParameter(f"expected on or off; found '{state}'")
     where = line_of(line, baud, parity, stop_bits)
-    text = f"coil {coil} of unit {unit} on {line}: {state}"
+    lang = language(lang)
+    text = words("write.what", lang, coil=coil, unit=unit, line=line, state=words(state, lang))
     if not really:
-        typer.echo(f"{text}\nnothing was written; say --really when people know of it", err=True)
+        typer.echo(f"{text}\n{words('write.really', lang)}", err=True)
         raise typer.Exit(1)
-    if not typer.confirm(f"{text}. What it switches will switch. Write it?"):
-        typer.echo("nothing was written", err=True)
+    if not typer.confirm(words("write.ask", lang, text=text)):
+        typer.echo(words("write.not", lang), err=True)
         raise typer.Exit(1)
-    told = finish(_write(where, unit, coil, state == "on"))
-    print(told)
+    print(finish(_write(where, unit, coil, state == "on", lang), lang))
 
 
-async def _write(line: Line, unit: int, coil: int, on: bool) -> str:
+async def _write(line: Line, unit: int, coil: int, on: bool, lang: str) -> str:
     asker = SingleAsker(line)
+    place = {"unit": unit, "coil": coil}
     try:
         await asker.open()
         wrote = await asker.ask(write_coil_query(unit, coil, on), PROBE_WAIT_NS)
         if not wrote.answered or wrote.exception:
-            why = f"exception {wrote.exception}" if wrote.exception else "no answer"
-            raise ToolError(f"unit {unit}, coil {coil}: {why}; it may or may not have switched")
+            key = "exception" if wrote.exception else "no_answer"
+            why = words(key, lang, code=wrote.exception)
+            raise ToolError(words("write.maybe", lang, why=why, **place))
         back = await asker.ask(read_query(unit, 1, coil, 1), PROBE_WAIT_NS)
         if back.payload is None:
-            return "written; it could not be read back"
+            return words("write.blind", lang)
         is_on = bool(back.payload[0] & 1)
+        state = words("on" if is_on else "off", lang)
         if is_on != on:
-            raise ToolError(f"unit {unit}, coil {coil}: written, but reads {_word(is_on)}")
-        return f"written; it reads {_word(is_on)}"
+            raise ToolError(words("write.differs", lang, state=state, **place))
+        return words("write.reads", lang, state=state)
     finally:
         asker.close()
-
-
-def _word(on: bool) -> str:
-    return "on" if on else "off"

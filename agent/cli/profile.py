@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.cli.check import LangOption
+from config.dialects import load_dialect
+from config.limits import SITE_FILE_BYTES_MAX
 from config.problems import EXIT_CONFIG, Problem, Problems, render
 from config.profiles import DIRECTORY, Profile, load_profile, own_profile, profile_names
 from config.quantity import time_text
@@ -84,9 +86,12 @@ def new(
     title: Annotated[str, typer.Option(help="maker and model")] = "Maker and model",
     manual: Annotated[str, typer.Option(help="the manual's title")] = "title of the manual",
     revision: Annotated[str, typer.Option(help="the manual's revision")] = "its revision or date",
+    panel: Annotated[
+        bool, typer.Option("--panel", help="a dialect: the words of a panel on its own port")
+    ] = False,
 ) -> None:
-    """Start a profile of your own. It passes `profile test`; change it line by line."""
-    text = _TEMPLATE.format(
+    """Start a profile, or a panel's dialect, of your own. It passes `profile test` as it is."""
+    text = (_DIALECT if panel else _TEMPLATE).format(
         name=file.stem,
         title=json.dumps(title, ensure_ascii=False),
         manual=json.dumps(manual, ensure_ascii=False),
@@ -102,7 +107,7 @@ def new(
         typer.echo(f"{file}: cannot be written: {e.strerror}", err=True)
         raise typer.Exit(1) from e
     print(f"{file}: edit it, then run 'embergate profile test {file}'")
-    print(f"in the site file:  profile: ./{file.name}")
+    print(f"in the site file:  {'panel' if panel else 'profile'}: ./{file.name}")
 
 
 def prove_(name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption = "en") -> None:
@@ -112,6 +117,9 @@ def prove_(name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption
     from agent.commission.prove import prove  # noqa: PLC0415 -- brings pymodbus
 
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    if own_profile(name) and _is_dialect(Path(name)):
+        _prove_dialect(name, as_json_, lang)
+        return
     profile = _load(name, lang)
     directory = Path(name).parent if own_profile(name) else None
     try:
@@ -144,6 +152,41 @@ def prove_(name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption
         if not proof.examples and (profile.points or profile.families):
             print("no examples: quote some lines of the manual under 'examples'")
     if not proof.good:
+        raise typer.Exit(1)
+
+
+def _is_dialect(path: Path) -> bool:
+    """Whether a file says of itself that it is a panel's dialect."""
+    try:
+        with path.open("rb") as f:
+            head = f.read(SITE_FILE_BYTES_MAX)
+    except OSError:
+        return False  # `_load` says why
+    return any(line.startswith(b"dialect:") for line in head.splitlines())
+
+
+def _prove_dialect(name: str, as_json_: bool, lang: str) -> None:
+    from agent.commission.dialect_proof import prove_dialect  # noqa: PLC0415 -- as above
+
+    problems = Problems()
+    path = Path(name)
+    dialect = load_dialect(f"./{path.name}", problems, path.parent)
+    if dialect is None:
+        _exit_with(problems.in_order(), problems.left_off, lang)
+    assert dialect is not None
+    found = prove_dialect(dialect)
+    if as_json_:
+        rows = [{"says": d.says, "expected": d.expected, "found": d.found} for d in found]
+        body = {"dialect": dialect.name, "rules": len(dialect.rules),
+                "examples": len(dialect.examples), "differences": rows}  # fmt: skip
+        print(json.dumps(body, ensure_ascii=False, indent=1))
+    else:
+        for d in found[:_DIFFERENCES_SHOWN]:
+            print(f"'{d.says}': expected {d.expected}, found {d.found}")
+        count = f"{len(found)} differences" if found else "all as expected"
+        print(f"{dialect.name}: {len(dialect.rules)} rules, {len(dialect.examples)} examples; "
+              f"{count}")  # fmt: skip
+    if found:
         raise typer.Exit(1)
 
 
@@ -243,4 +286,33 @@ examples:                # lines of the manual: these words on the wire mean tha
   - {{point: state, words: [0xFFFF], reads: bad}}
   - {{point: temperature, words: [215], reads: 21.5}}
   - {{point: in8, words: [1], reads: supervisory}}
+"""
+
+_DIALECT = """\
+# The words of a panel on a port of its own. Test it with
+#   embergate profile test ./{name}.yaml
+# The first rule that matches counts: what ends a state goes before what begins one.
+dialect: {name}
+title: {title}
+manual: {manual}
+revision: {revision}
+protocol: text           # a printer port; or espa, id3000
+encoding: gb18030        # how its characters are written: ascii, latin-1, gb18030
+record: line             # a line is an event; or blank: an empty line ends one
+address: '\\d{{3}}-\\d{{3}}'  # where in a text its address is
+on_reset: clear          # or keep: the panel's own reset ends nothing
+
+rules:
+  - {{when: [系统复位, SYSTEM RESET], clears_all: [fire, fault, activated], reset: true}}
+  - {{when: [火警恢复, FIRE CLEARED], clears: [fire]}}
+  - {{when: [故障恢复, FAULT CLEARED], clears: [fault]}}
+  - {{when: [火警, FIRE], sets: [fire]}}
+  - {{when: [故障, FAULT], sets: [fault]}}
+  - {{when: [消音, SILENCED], does: silences}}
+
+examples:                # lines that the panel printed, and what they mean
+  - {{says: 首次火警 004-017, sets: [fire], at: 004-017}}
+  - {{says: 火警恢复 004-017, clears: [fire], at: 004-017}}
+  - {{says: SYSTEM RESET, clears_all: [fire, fault, activated]}}
+  - {{says: SILENCED, does: silences}}
 """

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
 import json
 import logging
 import signal
-import sqlite3
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict, astuple, fields
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,12 +20,12 @@ from rich.table import Table
 
 from agent.courier.broker import SettingsProblem, address
 from agent.receiver.ingest import Note
-from agent.receiver.readings import Figures, Reading, export_readings, export_summaries
 from agent.receiver.report import report
 from agent.receiver.service import Receiver
-from agent.receiver.store import Store, StoreProblem
+from agent.receiver.store import StoreFailed, StoreProblem, open_store
 from agent.receiver.trust import TrustProblem, read_signer
 from agent.uplink.errors import UplinkError
+from config.words import Lane
 
 _LOOPBACK = ("mqtt://127.0.0.1", "mqtt://[::1]", "mqtt://localhost")
 
@@ -38,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def receive(
-    db: Annotated[Path, typer.Option(help="SQLite file of what is received")],
+    db: Annotated[str, typer.Option(help="SQLite file of what is received, or postgresql://...")],
     broker: Annotated[str, typer.Option(help="mqtts://HOST:PORT")] = "",
     trust: Annotated[Path | None, typer.Option(help="trust list of the gateways' keys")] = None,
     keys: Annotated[Path | None, typer.Option(help="directory of platform.key")] = None,
@@ -48,29 +46,21 @@ def receive(
     username: Annotated[str | None, typer.Option()] = None,
     password_file: Annotated[Path | None, typer.Option()] = None,
     insecure: Annotated[bool, typer.Option(help="allow mqtt:// beyond this machine")] = False,
+    group: Annotated[
+        str, typer.Option(help="share the work with other receivers of this name and database")
+    ] = "",
+    quiet: Annotated[bool, typer.Option(help="tell of fires and findings only")] = False,
     show: Annotated[
         bool, typer.Option("--report", "--once", help="print what is known and end")
     ] = False,
-    export: Annotated[
-        bool, typer.Option("--export", help="print all readings as CSV (JSON lines with --json)")
-    ] = False,
-    summaries: Annotated[
-        bool, typer.Option("--export-summaries", help="print a minute's figures of all points")
-    ] = False,
-    gateway: Annotated[str | None, typer.Option(help="export of this gateway only")] = None,
+    gateway: Annotated[str | None, typer.Option(help="report of this gateway only")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
 ) -> None:
     """Receive signed batches, verify them, keep them, and sign the acknowledgements."""
     try:
-        if show or export or summaries:
-            store = Store(db, read_only=True)
-            with contextlib.closing(store):
-                if show:
-                    _print_report(report(store), as_json)
-                elif export:
-                    _print_rows(Reading, export_readings(store, gateway), as_json)
-                else:
-                    _print_rows(Figures, export_summaries(store, gateway), as_json)
+        if show:
+            with contextlib.closing(open_store(db, read_only=True)) as store:
+                _print_report(report(store, gateway), as_json)
             return
         if not broker or trust is None or keys is None:
             raise SettingsProblem("--broker, --trust and --keys are needed, or --report")
@@ -80,18 +70,23 @@ def receive(
         }  # fmt: skip
         address(settings)  # what cannot work at all is said at once
         signer = read_signer(keys)
-        with contextlib.closing(Store(db)) as store:
-            asyncio.run(_run(settings, trust, signer, store, as_json))
-    except (SettingsProblem, TrustProblem, StoreProblem, UplinkError, sqlite3.Error) as e:
+        if any(c in group for c in "/+#"):
+            raise SettingsProblem(
+                f"expected a name without /, + and # for --group, found {group!r}"
+            )
+        tell = _tell_json if as_json else _tell_text
+        with contextlib.closing(open_store(db)) as store:
+            receiver = Receiver(
+                settings, trust, signer, store, _only_news(tell) if quiet else tell, group
+            )
+            asyncio.run(_run(receiver))
+    except (SettingsProblem, TrustProblem, StoreProblem, StoreFailed, UplinkError) as e:
         typer.echo(f"embergate receive: {e}", err=True)
         raise typer.Exit(1) from e
 
 
-async def _run(
-    settings: dict[str, Any], trust: Path, signer: Any, store: Store, as_json: bool
-) -> None:
+async def _run(receiver: Receiver) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(name)s: %(message)s")
-    receiver = Receiver(settings, trust, signer, store, _tell_json if as_json else _tell_text)
     work = asyncio.ensure_future(receiver.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -101,6 +96,14 @@ async def _run(
 
 
 # --- words ------------------------------------------------------------------------------------
+
+
+def _only_news(tell: Callable[[Note], None]) -> Callable[[Note], None]:
+    def told(note: Note) -> None:
+        if note.what not in ("batch", "duplicate") or note.lane == Lane.FIRE:
+            tell(note)
+
+    return told
 
 
 def _tell_json(note: Note) -> None:
@@ -142,21 +145,10 @@ def _print_report(known: dict[str, Any], as_json: bool) -> None:
         for f in known[kind]:
             line = f"{kind[:-1]}: {f['gateway']} {f['lane']} {f['epoch']} {f['code']}: {f['text']}"
             console.print(line, markup=False, highlight=False)
+    for name, codes in known["clones"].items():
+        console.print(f"{name}: cloned key or card? {', '.join(codes)}", markup=False)
     if not known["findings"]:
         console.print("nothing is missing, forked or forged")
-
-
-def _print_rows(
-    kind: type[Reading | Figures], rows: Iterable[Reading | Figures], as_json: bool
-) -> None:
-    writer = csv.writer(sys.stdout)
-    if not as_json:
-        writer.writerow([column.name for column in fields(kind)])
-    for row in rows:
-        if as_json:
-            print(json.dumps(asdict(row), ensure_ascii=False))
-        else:
-            writer.writerow(astuple(row))
 
 
 def _clock() -> str:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from agent.cli.check import LangOption, SiteArgument
+from agent.cli.check import SiteArgument
+from agent.cli.language import BY_LOCALE, LocaleOption, language
+from agent.cli.line_words import words
 from agent.commission.lines import ToolError
 from agent.commission.point_table import Target, fragment, table
 from agent.commission.tables import read_table, write_table
@@ -43,14 +45,16 @@ def import_(
         str, typer.Option(help="addresses are those of this profile: 1-23, l1d23")
     ] = "",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="instead of stdout")] = None,
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Turn a point table into the device and the zones of a site file."""
+    lang = language(lang)
     try:
         found = _profile(profile, out.parent if out is not None else Path())
         text = fragment(read_table(file), Target(device, link, unit, poll, found))
         problems = Problems()
         if load(text.encode(), "table", problems) is None or len(problems):
-            raise ToolError(render(problems.in_order()).rstrip())
+            raise ToolError(render(problems.in_order(), lang).rstrip())
         text = _HEAD.format(file=file.name) + text
         if out is None:
             print(text, end="")
@@ -58,12 +62,12 @@ def import_(
         with out.open("x", encoding="utf-8") as f:
             f.write(text)
     except ToolError as e:
-        typer.echo("\n".join(f"{file}: {row}" for row in str(e).split("\n")), err=True)
+        typer.echo("\n".join(f"{file}: {row}" for row in e.text(lang).split("\n")), err=True)
         raise typer.Exit(1) from e
     except OSError as e:
-        typer.echo(f"{out}: cannot be written: {e.strerror}", err=True)
+        typer.echo(words("file.unwritable", lang, file=out, why=e.strerror), err=True)
         raise typer.Exit(1) from e
-    print(f"{out}: put it into the site file and run 'embergate check'")
+    print(words("table.next", lang, file=out))
 
 
 def _profile(name: str, directory: Path) -> Profile | None:
@@ -85,9 +89,10 @@ def export(
     site: SiteArgument,
     file: Annotated[Path, typer.Argument(help="the .csv or .xlsx file to make")],
     *,
-    lang: LangOption = "en",
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Write the points of a site as a table."""
+    lang = language(lang)
     checked = check_file(site)
     problems = Problems()
     data = read_bytes(site, problems) if checked.site is not None else None
@@ -100,6 +105,6 @@ def export(
     try:
         write_table(file, rows)
     except ToolError as e:
-        typer.echo(str(e), err=True)
+        typer.echo(e.text(lang), err=True)
         raise typer.Exit(1) from e
-    print(f"{file}: {len(rows) - 1} points")
+    print(words("table.points", lang, file=file, count=len(rows) - 1))

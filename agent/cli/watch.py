@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from agent.cli.check import LangOption, SiteArgument
+from agent.cli.check import SiteArgument
+from agent.cli.language import BY_LOCALE, LocaleOption, language
 from agent.cli.line_tools import ForTime, JsonOption, finish, time_ns
+from agent.cli.line_words import words
 from agent.commission.lines import ToolError
 from agent.commission.watching import Row, Watched, only_device
 from agent.commission.watching import watch as watch_device
@@ -36,9 +38,10 @@ def watch(
     *,
     duration: ForTime = "10min",
     as_json_: JsonOption = False,
-    lang: LangOption = "en",
+    lang: LocaleOption = BY_LOCALE,
 ) -> None:
     """Show a device's points as they are read. The line must not be in use: stop the gateway."""
+    lang = language(lang)
     checked = check_file(site)
     if checked.plan is None:
         typer.echo(render(checked.problems, lang, checked.left_off), err=True, nl=False)
@@ -47,45 +50,46 @@ def watch(
     try:
         plan, index = only_device(checked.plan, device)
     except ToolError as e:
-        typer.echo(str(e), err=True)
+        typer.echo(e.text(lang), err=True)
         raise typer.Exit(1) from e
     if as_json_:
-        watched = finish(watch_device(plan, index, wait_ns, _EVERY_NS, _print_json))
+        watched = finish(watch_device(plan, index, wait_ns, _EVERY_NS, _print_json), lang)
     else:
         console = Console()
         with Live(console=console, auto_refresh=False, transient=False) as live:
 
             def show(w: Watched) -> None:
-                live.update(_table(w, time.monotonic_ns()), refresh=True)
+                live.update(_table(w, time.monotonic_ns(), lang), refresh=True)
 
-            watched = finish(watch_device(plan, index, wait_ns, _EVERY_NS, show))
+            watched = finish(watch_device(plan, index, wait_ns, _EVERY_NS, show), lang)
     if not watched.blocks:
         typer.echo(f"{device}: {watched.trouble}", err=True)
         raise typer.Exit(1)
 
 
-def _text(row: Row) -> str:
+def _text(row: Row, lang: str) -> str:
     if not row.mono_ns:
         return "-"
     if row.quality is not Quality.GOOD or math.isnan(row.value):
-        return row.quality.name.lower().replace("_", " ")
+        return words(row.quality.name.lower(), lang)
     if row.state:
-        flags = [w for w, flag in FLAG_WORDS.items() if int(row.value) & flag]
-        return " and ".join(flags) or "normal"
+        flags = [words(w, lang) for w, flag in FLAG_WORDS.items() if int(row.value) & flag]
+        return words("and", lang).join(flags) or words("normal", lang)
     return f"{row.value:g} {row.unit}".strip()
 
 
-def _table(watched: Watched, now_ns: int) -> Table:
-    table = Table("point", "reading", "age", box=None, caption=watched.trouble or None)
+def _table(watched: Watched, now_ns: int, lang: str) -> Table:
+    names = (words(f"watch.{key}", lang) for key in ("point", "reading", "age"))
+    table = Table(*names, box=None, caption=watched.trouble or None)
     for row in watched.rows():
         age = f"{(now_ns - row.mono_ns) / S:.1f} s" if row.mono_ns else ""
-        table.add_row(row.name, _text(row), age)
+        table.add_row(row.name, _text(row, lang), age)
     return table
 
 
 def _print_json(watched: Watched) -> None:
     rows = [
-        {"point": r.name, "value": None if math.isnan(r.value) else r.value, "text": _text(r),
+        {"point": r.name, "value": None if math.isnan(r.value) else r.value, "text": _text(r, "en"),
          "quality": r.quality.name.lower(), "unit": r.unit} for r in watched.rows()
     ]  # fmt: skip
     print(json.dumps({"points": rows, "trouble": watched.trouble}, ensure_ascii=False), flush=True)

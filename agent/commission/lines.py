@@ -14,7 +14,18 @@ _PORT_DEFAULT = 502
 
 
 class ToolError(Exception):
-    """A tool cannot do what it was asked: what was expected, what was found, what to do."""
+    """A tool cannot do what it was asked: what was expected, what was found, what to do.
+
+    zh: the same in Chinese; without it the English text stands for both.
+    """
+
+    def __init__(self, text: str, zh: str = "") -> None:
+        super().__init__(text)
+        self.zh = zh or text
+
+    def text(self, lang: str) -> str:
+        """In that language."""
+        return self.zh if lang == "zh" else str(self)
 
 
 def parse_line(text: str, *, baud: int = 9600, parity: str = "none", stop_bits: int = 1) -> Line:
@@ -39,7 +50,9 @@ def parse_line(text: str, *, baud: int = 9600, parity: str = "none", stop_bits: 
     if kind not in (LineKind.TCP, LineKind.RTU_TCP) or not address or not 1 <= port <= 65_535:
         raise ToolError(
             f"expected a line like /dev/ttyUSB0, tcp:192.0.2.10:502 or rtu_tcp:192.0.2.10:4001; "
-            f"found '{text}'"
+            f"found '{text}'",
+            "线路应写成 /dev/ttyUSB0、tcp:192.0.2.10:502 或 rtu_tcp:192.0.2.10:4001；"
+            f"实际为“{text}”",
         )
     return Line(text, kind, host=address, tcp_port=port, reply_timeout_ns=REPLY_TIMEOUT_NS_DEFAULT)
 

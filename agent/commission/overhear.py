@@ -10,9 +10,9 @@ from agent.commission.lines import ToolError
 from config.limits import S
 from config.plan import Line
 from config.words import LineKind
+from drivers.link.opening import open_link
 from drivers.link.stream import LinkError
 from drivers.modbus.line_file import Chunk
-from drivers.modbus.single import open_link
 
 
 async def overhear(
@@ -26,7 +26,8 @@ async def overhear(
     if line.kind == LineKind.TCP:
         raise ToolError(
             f"{line.name}: nobody else's requests can be heard on a TCP connection; "
-            "a serial port beside the master can"
+            "a serial port beside the master can",
+            f"{line.name}：TCP 连接上听不到其他主站的请求；请在主站旁并接串口",
         )
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     first_ns = 0

@@ -66,7 +66,7 @@ class _Made:
 def fragment(rows: Rows, target: Target) -> str:
     """`devices` and `zones` of site.yaml. Raises ToolError with every row that cannot be read."""
     if not rows:
-        raise ToolError("the table is empty")
+        raise ToolError("the table is empty", "表格为空")
     columns = _columns(rows[0])
     made = _Made()
     for number, row in enumerate(rows[1:], 2):

@@ -15,6 +15,7 @@ ORDERS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCB
 """Byte orders of 32 bits: ABCD is big-endian, CDAB has the low word first (word_order)."""
 
 _ILLEGAL_ADDRESS = 2
+_ENCODINGS = ("ascii", "utf-8", "gb18030")
 _PLAUSIBLE_LOW, _PLAUSIBLE_HIGH = 1e-4, 1e7
 
 
@@ -113,3 +114,33 @@ def double(words: Sequence[int]) -> float:
     """Four words as a big-endian float64."""
     value: float = struct.unpack(">d", struct.pack(">4H", *words))[0]
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A range of registers as one text. order: AB as Modbus has it, BA with bytes swapped."""
+
+    encoding: str
+    order: str
+    text: str
+
+
+def texts(words: Sequence[int | None]) -> list[Text]:
+    """What a range says, when it is text: printable in an encoding and byte order, two or more
+    characters up to its end (a zero byte) or padding. The first encoding that fits an order."""
+    if any(word is None for word in words):
+        return []
+    data = struct.pack(f">{len(words)}H", *words)
+    swapped = struct.pack(f"<{len(words)}H", *words)
+    out = []
+    for order, raw in (("AB", data), ("BA", swapped)):
+        body = raw.partition(b"\0")[0].rstrip(b" \xff")
+        for encoding in _ENCODINGS:
+            try:
+                text = body.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            if len(text) >= 2 and text.isprintable():
+                out.append(Text(encoding, order, text))
+                break
+    return out

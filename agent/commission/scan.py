@@ -58,7 +58,10 @@ async def scan(
             await _refuse_busy(asker, plan.listen_ns)
             here = await _units(asker, plan, setting_text(setting), step)
         except LinkError as e:
-            raise ToolError(f"{e}; a scan needs the line for itself: stop what polls it") from e
+            raise ToolError(
+                f"{e}; a scan needs the line for itself: stop what polls it",
+                f"{e}；扫描须独占线路：请先停止正在轮询的程序",
+            ) from e
         finally:
             asker.close()
         found += here
@@ -74,7 +77,9 @@ async def _refuse_busy(asker: SingleAsker, listen_ns: int) -> None:
     if heard:
         raise ToolError(
             f"{asker.line.name}: {heard} bytes were heard before anything was asked: another "
-            "master drives this line; stop it, or look at it with 'embergate listen'"
+            "master drives this line; stop it, or look at it with 'embergate listen'",
+            f"{asker.line.name}：发出请求之前已收到 {heard} 字节：线路上另有主站；"
+            "请停止该主站，或用“embergate listen”查看",
         )
 
 

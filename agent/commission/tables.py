@@ -27,12 +27,17 @@ def read_table(path: Path) -> Rows:
             raise ToolError(f"{path}: is larger than {TABLE_FILE_BYTES_MAX} bytes")
         data = path.read_bytes()
     except OSError as e:
-        raise ToolError(f"{path}: cannot be read: {e.strerror}") from e
+        raise ToolError(
+            f"{path}: cannot be read: {e.strerror}", f"{path}：无法读取：{e.strerror}"
+        ) from e
     if path.suffix.lower() == ".xlsx":
         return _xlsx_rows(path, data)
     if path.suffix.lower() == ".csv":
         return _csv_rows(path, data)
-    raise ToolError(f"{path}: expected a file that ends in .csv or .xlsx")
+    raise ToolError(
+        f"{path}: expected a file that ends in .csv or .xlsx",
+        f"{path}：文件名应以 .csv 或 .xlsx 结尾",
+    )
 
 
 def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
@@ -44,12 +49,18 @@ def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
         csv.writer(out).writerows(rows)
         data = out.getvalue().encode("utf-8-sig")  # or spreadsheets take it for another encoding
     else:
-        raise ToolError(f"{path}: expected a file that ends in .csv or .xlsx")
+        raise ToolError(
+            f"{path}: expected a file that ends in .csv or .xlsx",
+            f"{path}：文件名应以 .csv 或 .xlsx 结尾",
+        )
     try:
         with path.open("xb") as f:
             f.write(data)
     except FileExistsError as e:
-        raise ToolError(f"{path}: is there already and is not touched; choose another name") from e
+        raise ToolError(
+            f"{path}: is there already and is not touched; choose another name",
+            f"{path}：文件已存在，未作改动；请另取名称",
+        ) from e
     except OSError as e:
         raise ToolError(f"{path}: cannot be written: {e.strerror}") from e
 

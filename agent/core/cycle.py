@@ -19,14 +19,20 @@ import numpy as np
 from agent.core import (
     alarms,
     commands,
+    delay,
     detect,
+    disable,
     effects,
+    effects_memory,
     health,
     kernels,
+    lasting,
+    look,
     memory,
     panel,
     recall,
     records,
+    walktest,
     zones,
 )
 from agent.core.image import new_image
@@ -80,7 +86,7 @@ def new_state(
         image=new_image(site),
         alarms=alarms.new_alarms(site),
         zones=zones.new_zones(site),
-        effects=effects.Effects(held=held_outputs),
+        effects=effects.new_effects(site, held_outputs),
         book=panel.PanelBook(),
     )
 
@@ -106,7 +112,10 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
     _samples(state, inputs, now, out)
     _health(state, state.health, inputs, now, out, orders)
-    if state.alarms.touched:
+    out += disable.step(state, now)
+    if walktest.due(state, now) or delay.due(state, now):
+        state.alarms.touched = True
+    if state.alarms.touched or effects.due(state.effects, now.mono_ns):
         _decide(state, state.health, now, out, orders, merged)
     if state.effects.unproven_ns:
         out += effects.overdue(state.effects, state.site, now.mono_ns)
@@ -138,7 +147,12 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
-    return recall.merge(found, holders, state.boot_id, now, again=again)
+    same_boot = found.boot == state.boot_id
+    effects_memory.merge(state.effects, found.effects, now, same_boot=same_boot)
+    out = recall.merge(found, holders, state.boot_id, now, again=again)
+    if not again:
+        out += lasting.restore(state, found.more, now, same_boot=same_boot)
+    return out
 
 
 def _samples(state: State, inputs: Inputs, now: Now, out: list[Record]) -> None:
@@ -227,20 +241,21 @@ def _decide(
     stamp = (now.mono_ns, now.wall_ns)
     for k, why in zones.agreeing(a, site, state.image).items():
         out += alarms.settle_fire(a, site, state.image, k, why, stamp)
+    out += walktest.step(state, now)
+    out += delay.step(state, now)
+    a.raised.clear()
+    a.rose.clear()
     more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
     if a.first is not None and not a.vote.any() and not panel.fires(state.book):
         a.first = None
         a.unsaved = True
-    devices = effects.device_flags(a, well, state.book, site)
-    rows = effects.active_rows(site, state.zones, a, devices)
-    if merged and a.silenced:
-        state.effects.active = rows  # it sounded before the restart and was silenced then
-    more_orders, more = effects.decide(state.effects, a, site, rows, now.mono_ns)
+    scene = look.Scene(a, state.zones, well, state.book)
+    more_orders, more = effects.decide(state.effects, scene, site, now, known=merged)
     orders += more_orders
     out += more
-    if a.silenced and not rows and a.first is None:
+    if a.silenced and not state.effects.active and a.first is None:
         a.silenced = False  # all is clear: the next alarm is a new one
         a.unsaved = True
     a.touched = False
@@ -250,7 +265,15 @@ def _snapshot(state: State) -> bytes | None:
     if not state.alarms.unsaved:
         return None
     state.alarms.unsaved = False
-    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site)
+    data = memory.encode(
+        state.boot_id,
+        state.alarms,
+        state.zones,
+        state.book,
+        state.site,
+        kept=effects_memory.keep(state.effects),
+        more=lasting.dump(state),
+    )
     if data == state.saved:
         return None
     state.saved = data

@@ -1,9 +1,11 @@
 """Cause and effect: rows that are active → what each output shall be → orders on change.
 
-An output is in one of three states of knowledge: never ordered in this life (the latch on tmpfs
-may hold it on), ordered on, ordered off. What was never ordered is not switched off for lack of a
-cause until the alarm state from before the restart was recalled, or until an operator says so.
-"Commanded" is not "proven": a read-back proves the coil, and nothing proves the sound.
+Which causes are there is agent.core.matrix; this module knows delays, latches, silence, the general
+alarm and the outputs. An output is in one of three states of knowledge: never ordered in this life
+(the latch on tmpfs may hold it on), ordered on, ordered off. What was never ordered is not switched
+off for lack of a cause until the alarm state from before the restart was recalled, or until an
+operator says so. "Commanded" is not "proven": a read-back proves the coil, and nothing proves the
+sound.
 """
 
 from __future__ import annotations
@@ -12,19 +14,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agent.core import panel, records
+from agent.core import matrix, records
 from agent.core.alarms import Alarms
-from agent.core.health import Health
-from agent.core.site import Site
-from agent.core.types import Order, Record
-from agent.core.zones import Zones
-from config.limits import READBACK_WAIT_NS
-from config.words import Flag, Lane
+from agent.core.look import Scene, Seen, look
+from agent.core.site import FOREVER_NS, I8, Bools, Site
+from agent.core.types import Now, Order, Record
+from config.limits import READBACK_WAIT_NS, TEST_PULSE_NS
+from config.words import Lane
 from drivers.reading import ReadBack
 
-_FIRE, _PREALARM, _FAULT = int(Flag.FIRE), int(Flag.PREALARM), int(Flag.FAULT)
-PATTERN_RANK = {"evacuate": 0, "alert": 1, "pulse": 2}
-"""Of two rows that sound one output, the more urgent pattern wins; unknown ones come last."""
+GENERAL = -1
+"""Stands among the active rows for the general alarm."""
 
 
 @dataclass(slots=True)
@@ -37,103 +37,247 @@ class Commanded:
 
 
 @dataclass(slots=True)
-class Effects:
-    """State of the matrix and the outputs."""
+class Outputs:
+    """What was ordered, and what is known of it."""
 
-    active: frozenset[int] = frozenset()  # rows whose cause is there
     commanded: dict[int, Commanded] = field(default_factory=dict)
     unproven_ns: dict[int, int] = field(default_factory=dict)  # output -> since when
     faulted: set[int] = field(default_factory=set)
     reads: dict[int, bool | None] = field(default_factory=dict)  # output -> last read-back
     held: frozenset[int] = frozenset()  # the latch re-applied these before the first cycle
+    barred: frozenset[int] = frozenset()  # disabled by an operator (agent.core.disable)
     settled: bool = False  # an output that was never ordered is to be off
 
 
-def device_flags(alarms: Alarms, health: Health, book: panel.PanelBook, site: Site) -> list[int]:
-    """What effects see of each device: its points, its panel's events, its silence."""
-    out = book.device_flags(len(site.plan.devices))
-    if site.by_device.size:
-        ored = np.bitwise_or.reduceat(alarms.effective[site.by_device], site.device_start)
-        for d, flags in zip(site.device_with_points.tolist(), ored.tolist(), strict=True):
-            out[d] |= flags
-    for d in np.flatnonzero(health.silent).tolist():
-        out[d] |= _FAULT
-    for panel_port in site.plan.panels:
-        if health.line_down[site.device_line[panel_port.device]]:
-            out[panel_port.device] |= _FAULT  # its own line: nothing else tells that it is lost
-    return out
+@dataclass(slots=True, kw_only=True)
+class Effects(Outputs):
+    """State of the matrix and its outputs."""
+
+    tables: matrix.Tables
+    latched: Bools  # [r] on, whether the cause is still there or not
+    since_ns: I8  # [r] since when a cause with a delay is there; FOREVER_NS: it is not
+    since_wall_ns: I8  # [r] the same by the wall clock, for a restart
+    tested: Bools  # [r] a cause is in a walk test and in alarm
+    pulse_ns: I8  # [r] until when a row pulses for a walk test; FOREVER_NS: it does not
+    active: frozenset[int] = frozenset()  # rows that sound, but for a silence; GENERAL
+    general: str = ""  # why the general alarm stands: "devices", "manual", "zone"; "" when not
+    evacuate: bool = False  # ordered by the guard, until a reset
+    resetting: bool = False  # a reset was ordered since the last pass
+    next_ns: int = FOREVER_NS  # when a delay or a pulse ends: a pass is due
+    telling: frozenset[int] = frozenset()  # rows whose message stands
+    forced: dict[int, str] = field(default_factory=dict)  # output -> pattern, of a siren test
+    barred: frozenset[int] = frozenset()  # outputs that an operator disabled: they stay off
 
 
-def active_rows(site: Site, zones: Zones, alarms: Alarms, devices: list[int]) -> frozenset[int]:
-    """Rows of the matrix whose cause is there now."""
-    zone_flags = zones.flags.tolist()
-    rows = set()
-    for i, row in enumerate(site.plan.effects):
-        if row.cause == "zone":
-            flags = zone_flags[row.ref]
-        elif row.cause == "device":
-            flags = devices[row.ref]
-        else:
-            assert row.cause == "point", f"the plan has an effect with cause {row.cause!r}"
-            flags = int(alarms.effective[row.ref])
-        if flags & row.state:
-            rows.add(i)
-    return frozenset(rows)
+def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
+    """Nothing active."""
+    tables = matrix.compile_matrix(site)
+    r = len(tables.rows)
+    return Effects(
+        tables=tables,
+        latched=np.zeros(r, np.bool_),
+        since_ns=matrix.no_time(r),
+        since_wall_ns=np.zeros(r, np.int64),
+        tested=np.zeros(r, np.bool_),
+        pulse_ns=matrix.no_time(r),
+        held=held,
+    )
 
 
-def desired(site: Site, rows: frozenset[int]) -> dict[int, str]:
-    """Output -> pattern, for every output that shall be on."""
-    out: dict[int, str] = {}
-    for i in sorted(rows):
-        row = site.plan.effects[i]
-        for output in row.outputs:
-            best = out.get(output)
-            if best is None or _rank(row.pattern) < _rank(best):
-                out[output] = row.pattern
-    return out
+def due(effects: Effects, mono_ns: int) -> bool:
+    """Whether a delay ended, or a pulse."""
+    return mono_ns >= effects.next_ns
 
 
-def _rank(pattern: str) -> int:
-    return PATTERN_RANK.get(pattern, len(PATTERN_RANK))
+def evacuate(effects: Effects, alarms: Alarms) -> None:
+    """The guard confirms: the general alarm, also without any fire; it ends with a reset."""
+    effects.evacuate = True
+    alarms.silenced = False
+    alarms.touched = True
+    alarms.unsaved = True
+
+
+def reset(effects: Effects, alarms: Alarms) -> None:
+    """A reset was ordered: what is latched and has no cause any more ends in the next pass."""
+    effects.resetting = True
+    effects.evacuate = False
+    alarms.touched = True
+    alarms.unsaved = True
 
 
 def decide(
-    effects: Effects, alarms: Alarms, site: Site, rows: frozenset[int], now_ns: int
+    effects: Effects, scene: Scene, site: Site, now: Now, *, known: bool = False
 ) -> tuple[list[Order], list[Record]]:
-    """Orders for what changed. News end a silence."""
-    news = _news(site, rows - effects.active, effects.active)
+    """Orders for what changed. News end a silence; `known`: nothing is news after a restart."""
+    t, alarms, now_ns = effects.tables, scene.alarms, now.mono_ns
+    before = effects.active
+    seen = look(t, scene, site)
+    out: list[Record] = []
+    ready = _delays(effects, seen, alarms, now, out)
+    _latch(effects, ready, alarms)
+    on = ready | effects.latched
+    audible = on & (seen.heard | ~seen.cause | ~t.until_silence)
+    general = _general(effects, seen, alarms, now_ns, out)
+    rows = frozenset(np.flatnonzero(audible).tolist() + [GENERAL] * general)
     effects.active = rows
-    if alarms.silenced and news:
+    effects.resetting = False
+    if alarms.silenced and not known and _news(t, rows - before, before):
         alarms.silenced = False
         alarms.unsaved = True
-    want = {} if alarms.silenced else desired(site, rows)
+    sounding = audible & ~t.until_silence if alarms.silenced else audible
+    loud = sounding & ~t.confirmed
+    want = matrix.wanted(t, len(site.plan.outputs), loud, on)
+    _warn(t, want, sounding & t.confirmed)
+    if general and not alarms.silenced:
+        want[t.sounders] = matrix.EVACUATE
+    _tests(effects, seen.tested, want, now_ns)
+    _overrule(effects, want)
+    _tell(effects, on, now_ns, out)
+    effects.next_ns = _next(effects, now_ns)
+    orders, more = _order(effects, site, want, now_ns)
+    return orders, out + more
+
+
+def _delays(effects: Effects, seen: Seen, alarms: Alarms, now: Now, out: list[Record]) -> Bools:
+    """Rows whose cause is there and has stood for long enough."""
+    t, now_ns = effects.tables, now.mono_ns
+    if not t.delayed:
+        return seen.cause
+    running = effects.since_ns != FOREVER_NS
+    starts = seen.cause & (t.after_ns > 0) & ~running
+    ends = ~seen.cause & running
+    effects.since_ns[starts] = now_ns
+    effects.since_wall_ns[starts] = now.wall_ns
+    effects.since_ns[ends] = FOREVER_NS
+    alarms.unsaved = alarms.unsaved or bool((starts | ends).any())
+    waits = (t.after_ns > 0) & (now_ns - effects.since_ns < t.after_ns)
+    ready = seen.cause & (~waits | seen.manual | effects.latched)
+    for i in np.flatnonzero(starts & ~ready).tolist():
+        row = t.rows[i]
+        body = {"name": row.text, "row": i + 1, "delay_s": row.after_ns / 1e9}
+        out.append(Record(Lane.EVENT, f"effect/{i + 1}/delay", "effect", now_ns, body))
+    return ready
+
+
+def _latch(effects: Effects, ready: Bools, alarms: Alarms) -> None:
+    """What does not end with its cause stays on until what ends it."""
+    t = effects.tables
+    latched = effects.latched | (ready & ~t.until_cause)
+    if effects.resetting:
+        latched &= ready | ~t.until_reset
+    if alarms.silenced:
+        latched &= ready | ~t.until_silence
+    if (latched != effects.latched).any():
+        alarms.unsaved = True
+    effects.latched = latched
+
+
+def _general(effects: Effects, seen: Seen, alarms: Alarms, now_ns: int, out: list[Record]) -> bool:
+    """Whether the general alarm sounds, but for a silence of ours."""
+    t, was = effects.tables, effects.general
+    why = seen.general if t.confirmed.any() else ""
+    if why and not was:
+        effects.general = why
+    elif was and not why and (effects.resetting or not seen.fires):
+        effects.general = ""
+    alarms.unsaved = alarms.unsaved or effects.general != was
+    reason = effects.general or ("guard" if effects.evacuate else "")
+    told = GENERAL in effects.telling
+    if bool(reason) != told:
+        effects.telling ^= {GENERAL}
+        body = {"name": "general alarm", "on": bool(reason), "why": reason}
+        out.append(Record(Lane.EVENT, "effect/general", "effect", now_ns, body))
+    return effects.evacuate or bool(effects.general and not seen.general_hushed)
+
+
+def _warn(t: matrix.Tables, want: matrix.U1, warning: Bools) -> None:
+    """One device: the rows' own sirens, as an alert. The general alarm comes on top."""
+    row, output, _ = t.sound
+    sirens = output[warning[row]]
+    want[sirens] = np.minimum(want[sirens], np.uint8(matrix.ALERT))
+
+
+def _tests(effects: Effects, tested: Bools, want: matrix.U1, now_ns: int) -> None:
+    """One pulse for a cause in a walk test, where the row says so and nothing else sounds."""
+    t = effects.tables
+    begins = tested & ~effects.tested & t.pulses
+    effects.tested = tested
+    effects.pulse_ns[begins] = now_ns + TEST_PULSE_NS
+    effects.pulse_ns[effects.pulse_ns <= now_ns] = FOREVER_NS
+    row, output, _ = t.sound
+    sirens = output[(effects.pulse_ns != FOREVER_NS)[row]]
+    want[sirens] = np.minimum(want[sirens], np.uint8(matrix.PULSE))
+
+
+def _overrule(effects: Effects, want: matrix.U1) -> None:
+    """A siren test sounds what nothing else sounds; a disabled output stays off."""
+    for output, pattern in effects.forced.items():
+        if want[output] == matrix.NOTHING:
+            want[output] = matrix.PATTERNS.index(pattern)
+    for output in effects.barred:
+        want[output] = matrix.NOTHING
+
+
+def _tell(effects: Effects, on: Bools, now_ns: int, out: list[Record]) -> None:
+    """Messages of rows, in the record when they begin and when they end."""
+    t = effects.tables
+    if not t.tells.size:
+        return
+    kept = effects.telling & {GENERAL}
+    telling = frozenset(t.tells[on[t.tells]].tolist())
+    for i in sorted(telling ^ (effects.telling - kept)):
+        row = t.rows[i]
+        body = {"name": row.text, "row": i + 1, "text": row.message, "on": i in telling}
+        out.append(Record(Lane.EVENT, f"effect/{i + 1}", "effect", now_ns, body))
+    effects.telling = telling | kept
+
+
+def _next(effects: Effects, now_ns: int) -> int:
+    """When something here changes by itself."""
+    ends = int(effects.pulse_ns.min(initial=FOREVER_NS))
+    running = effects.since_ns != FOREVER_NS
+    if running.any():
+        ready_ns = (effects.since_ns + effects.tables.after_ns)[running]
+        ends = min(ends, int(ready_ns[ready_ns > now_ns].min(initial=FOREVER_NS)))
+    return ends
+
+
+def _order(
+    effects: Effects, site: Site, want: matrix.U1, now_ns: int
+) -> tuple[list[Order], list[Record]]:
+    """What differs from the last orders. An output that was never ordered and is not wanted
+    stays as it is."""
     orders: list[Order] = []
     out: list[Record] = []
-    for output in sorted(want.keys() | effects.commanded.keys()):
-        on, pattern = output in want, want.get(output, "")
+    wanted = np.flatnonzero(want != matrix.NOTHING).tolist()
+    if not wanted and not effects.commanded:
+        return orders, out
+    for output in sorted({*wanted, *effects.commanded}):
+        on = want[output] != matrix.NOTHING
+        pattern = matrix.PATTERNS[want[output]] if on else ""
         last = effects.commanded.get(output)
         if last is not None and (last.on, last.pattern) == (on, pattern):
             continue
-        order, record = _command(effects, site, output, on, pattern, now_ns)
+        order, record = _command(effects, site, output, bool(on), pattern, now_ns)
         orders.append(order)
         out.append(record)
     return orders, out
 
 
-def _news(site: Site, new: frozenset[int], old: frozenset[int]) -> bool:
+def _news(t: matrix.Tables, new: frozenset[int], old: frozenset[int]) -> bool:
     """Whether newly active rows tell more than was silenced.
 
-    A row of fire always does; one of pre-alarm unless its cause was active in some row already.
+    A row of fire always does, and the general alarm; one of pre-alarm unless its cause was active
+    in some row already.
     """
-    known = {(site.plan.effects[i].cause, site.plan.effects[i].ref) for i in old}
-    for i in new:
-        row = site.plan.effects[i]
-        if row.state & _FIRE or (row.state & _PREALARM and (row.cause, row.ref) not in known):
-            return True
-    return False
+    known = {t.causes[i] for i in old if i != GENERAL}
+    return any(
+        i == GENERAL or t.has_fire[i] or (t.has_prealarm[i] and t.causes[i] not in known)
+        for i in new
+    )
 
 
-def settle(effects: Effects, site: Site, now_ns: int) -> tuple[list[Order], list[Record]]:
+def settle(effects: Outputs, site: Site, now_ns: int) -> tuple[list[Order], list[Record]]:
     """From now on an output that was never ordered is to be off; order so what reads on."""
     if effects.settled:
         return [], []
@@ -150,7 +294,7 @@ def settle(effects: Effects, site: Site, now_ns: int) -> tuple[list[Order], list
 
 
 def _command(
-    effects: Effects, site: Site, output: int, on: bool, pattern: str, now_ns: int
+    effects: Outputs, site: Site, output: int, on: bool, pattern: str, now_ns: int
 ) -> tuple[Order, Record]:
     effects.commanded[output] = Commanded(on, pattern, now_ns)
     effects.unproven_ns[output] = now_ns
@@ -161,7 +305,7 @@ def _command(
 
 
 def read_back(
-    effects: Effects, site: Site, read: ReadBack, now_ns: int
+    effects: Outputs, site: Site, read: ReadBack, now_ns: int
 ) -> tuple[list[Order], list[Record]]:
     """Compare what a coil reads with what was ordered; order again when it differs."""
     last = effects.commanded.get(read.output)
@@ -188,7 +332,7 @@ def read_back(
     return [order], [record]
 
 
-def _proven(effects: Effects, site: Site, read: ReadBack, since_ns: int | None) -> list[Record]:
+def _proven(effects: Outputs, site: Site, read: ReadBack, since_ns: int | None) -> list[Record]:
     """The coil reads as ordered: say so once after an order, and end a fault."""
     name = site.plan.outputs[read.output].name
     out: list[Record] = []
@@ -201,7 +345,7 @@ def _proven(effects: Effects, site: Site, read: ReadBack, since_ns: int | None) 
     return out
 
 
-def overdue(effects: Effects, site: Site, now_ns: int) -> list[Record]:
+def overdue(effects: Outputs, site: Site, now_ns: int) -> list[Record]:
     """Outputs that did not read back as ordered for too long are faults."""
     out: list[Record] = []
     for output, since_ns in effects.unproven_ns.items():

@@ -4,19 +4,22 @@
  "first": [source, name, mono_ns, wall_ns] / null,
  "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
  "zones": [name of a zone in fire, ...],
- "panel": [[device name, address, flags], ...]}
+ "panel": [[device name, address, flags], ...],
+ "effects": see agent.core.effects_memory; left out when nothing of the matrix needs keeping}
+ "more": {subject: ...}}, as agent.core.lasting has them
 Keys that are not known are ignored, so that a newer gateway's state is still worth something.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import cbor2
 import numpy as np
 
 from agent.core.alarms import Alarms, FirstAlarm, Phase
+from agent.core.effects_memory import NOTHING_KEPT, EffectsMemory, read_kept
 from agent.core.panel import PanelBook
 from agent.core.site import Site
 from agent.core.zones import FIRE, Zones
@@ -54,10 +57,21 @@ class Memory:
     points: tuple[PointMemory, ...]
     zones: tuple[str, ...]
     panel: tuple[tuple[str, str, int], ...]
+    effects: EffectsMemory = NOTHING_KEPT
+    more: dict[str, Any] = field(default_factory=dict)  # each subject checks its own
 
 
-def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Site) -> bytes:
-    """The snapshot of what must survive."""
+def encode(
+    boot: bytes,
+    alarms: Alarms,
+    zones: Zones,
+    book: PanelBook,
+    site: Site,
+    *,
+    kept: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+) -> bytes:
+    """The snapshot of what must survive. kept: of `effects_memory.keep`; more: by subject."""
     standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
     in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
     order = np.array(in_order, np.int64)
@@ -85,19 +99,26 @@ def encode(boot: bytes, alarms: Alarms, zones: Zones, book: PanelBook, site: Sit
             [site.plan.devices[device].name, address, flags]
             for (device, address), flags in book.standing.items()
         ],
+        "more": more or {},
     }
+    if kept:
+        top["effects"] = kept
     return _fitting(top)
 
 
 def _fitting(top: dict[str, Any]) -> bytes:
     """The snapshot within its bound. Thousands of long names in one fire must not end the process:
-    zones go first, which their points' votes make again, then the panel's latest words."""
+    zones go first, which their points' votes make again, then the panel's latest words, and at the
+    very end what is no alarm at all."""
     data = cbor2.dumps(top, canonical=True)
     if len(data) > ALARM_STATE_BYTES_MAX:
         data = cbor2.dumps({**top, "zones": []}, canonical=True)
     while len(data) > ALARM_STATE_BYTES_MAX:
-        assert top["panel"], "points alone always fit"
-        top = {**top, "zones": [], "panel": top["panel"][: len(top["panel"]) // 2]}
+        assert top["panel"] or top["more"], "points alone always fit"
+        if top["panel"]:
+            top = {**top, "zones": [], "panel": top["panel"][: len(top["panel"]) // 2]}
+        else:  # without them all is in service, and no test runs: the side of the alarm
+            top = {**top, "more": {}}
         data = cbor2.dumps(top, canonical=True)
     return data
 
@@ -123,7 +144,16 @@ def decode(data: bytes) -> Memory:
         points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
         zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
         panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
+        effects=_effects(top.get("effects")),
+        more=_typed(top.get("more", {}), dict, "more"),
     )
+
+
+def _effects(value: Any) -> EffectsMemory:
+    try:
+        return read_kept(value)
+    except ValueError as e:
+        raise MemoryDamagedError(f"effects: {e}") from e
 
 
 def _typed(value: Any, kind: type[Any], where: str) -> Any:

@@ -13,6 +13,7 @@
              with every trend
   number     lifetime count of alarms, on the transition that raised it
   columns, units  of "counters": names of the columns, and one row a unit, totals since the start
+  row, delay_s, text  of "effect": the row of the matrix, counted from 1; its delay, its message
   fault      True when a fault begins, False when it ends; `text` says it in words
 Transitions into and out of fire go to the fire lane, all else to the event lane.
 """

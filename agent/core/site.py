@@ -43,6 +43,8 @@ class Site:
     zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
     member_point: I4  # [m]
     member_zone: I4  # [m]
+    zone_with_members: I4  # zones that have members ...
+    zone_start: I8  # ... and where those of each begin: members are ordered by zone
     zone_needed: I8  # [z]
     member_sees: I8  # [m] HEAT, SMOKE, CO or 0
     zone_window_ns: I8  # [z] a first knock that stands for longer is fire; FOREVER_NS: never
@@ -86,6 +88,7 @@ def compile_site(plan: Plan) -> Site:
     np.minimum.at(device_stale_ns, device, stale_ns)
     by_device = np.argsort(device, kind="stable").astype(np.int32)
     present, start = np.unique(device[by_device], return_index=True)
+    zone_with_members, zone_start = np.unique(np.array(member_zone, np.int32), return_index=True)
     ours = np.array([kind in GATEWAY_KINDS for kind in table.kinds], np.bool_)
     return Site(
         plan=plan,
@@ -101,6 +104,8 @@ def compile_site(plan: Plan) -> Site:
         zones_of={k: tuple(z) for k, z in zones_of.items()},
         member_point=np.array(member_point, np.int32),
         member_zone=np.array(member_zone, np.int32),
+        zone_with_members=zone_with_members,
+        zone_start=zone_start.astype(np.int64),
         zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
         member_sees=np.array([QUANTITIES.get(table.kinds[k], 0) for k in member_point], np.int64),
         zone_window_ns=np.array([z.window_ns or FOREVER_NS for z in plan.zones], np.int64),

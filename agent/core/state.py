@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.core import alarms, detect, effects, health, panel, zones
+from agent.core import alarms, delay, detect, disable, effects, health, panel, walktest, zones
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Notice
@@ -22,6 +22,9 @@ class State:
     zones: zones.Zones
     effects: effects.Effects
     book: panel.PanelBook
+    disabled: disable.Registry = field(default_factory=disable.Registry)
+    walk: walktest.Walk = field(default_factory=walktest.Walk)
+    delay: delay.Delay = field(default_factory=delay.Delay)
     health: health.Health | None = None  # made by the first cycle, which knows when it is
     notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
     recalled: bool = False  # the alarm state from before the start is known

@@ -20,11 +20,15 @@ class ClockState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The time of a cycle. Monotonic decides; wall labels."""
+    """The time of a cycle. Monotonic decides; wall labels, and says whether it is day.
+
+    offset_s: local time minus UTC.
+    """
 
     mono_ns: int
     wall_ns: int
     clock: ClockState
+    offset_s: int = 0
 
 
 class Verb(StrEnum):
@@ -108,7 +112,8 @@ class Record:
 
     lane: Lane
     source: str
-    # "point", "zone", "panel", "output", "device", "line", "operator", "system", "counters"
+    # "point", "zone", "panel", "output", "effect", "device", "line", "operator", "system",
+    # "counters", "disablement", "test", "delay", "classification"
     what: str
     mono_ns: int
     body: dict[str, Any] = field(default_factory=dict)

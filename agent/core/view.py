@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from agent.core import kernels, panel
+from agent.core import classify, delay, disable, kernels, panel, walktest
 from agent.core.detect import readiness
+from agent.core.effects import GENERAL
+from agent.core.site import FOREVER_NS
 from agent.core.state import State
 from agent.core.types import Now
 from config.limits import STATUS_ACTIVE_MAX
 from config.words import FLAG_WORDS, Flag, Quality
 
+_QUALITIES = {int(q): q.name.lower() for q in Quality}
+_WORDS = np.uint32(sum(map(int, FLAG_WORDS.values())))
+_FAULT = np.uint32(Flag.FAULT)
 _SHOWN = np.uint32(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.FAULT)
 
 
@@ -28,8 +33,24 @@ def status(state: State, now: Now) -> dict[str, Any]:
     flags: words of everything that stands anywhere; counts: word -> points; first_alarm with its
     source, name and both times (mono_ns 0: before this boot); zones,
     outputs: one row each; active: the first STATUS_ACTIVE_MAX points in alarm, in alarm order,
-    then other points that are not normal; faults: what stands beyond points.
+    then other points that are not normal; faults: what stands beyond points; mode: "day" or
+    "night"; disabled, test, delay: what operators took out of service, the walk test and the
+    investigation that run (None: none); last_alarms: to be classified, the latest first.
     """
+    return {
+        **head(state, now),
+        "zones": _zones(state),
+        **around(state),
+    }
+
+
+def around(state: State) -> dict[str, Any]:
+    """Outputs and panels: what is not points and zones."""
+    return {"outputs": _outputs(state), "panels": _panels(state)}
+
+
+def head(state: State, now: Now) -> dict[str, Any]:
+    """The status without its zones, outputs and panels."""
     alarms, site = state.alarms, state.site
     faults = _faults(state)
     flags = int(np.bitwise_or.reduce(alarms.flags, initial=0))
@@ -62,12 +83,21 @@ def status(state: State, now: Now) -> dict[str, Any]:
             "mono_ns": first.mono_ns,
             "wall_ns": first.wall_ns,
         },
-        "zones": _zones(state),
-        "outputs": _outputs(state),
-        "panels": _panels(state),
+        "effects": _effects(state, now),
         "active": _active(state, now),
         "faults": faults,
+        "mode": "day" if delay.is_day(site.plan, now) else "night",
+        "disabled": disable.rows(state, now),
+        "test": walktest.row(state, now),
+        "delay": delay.row(state, now),
+        "last_alarms": classify.rows(state),
     }
+
+
+def shown_flags(state: State) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
+    """Flags of every point as people see them: a stale one is faulty."""
+    stale = (state.image.bits & np.uint32(kernels.STALE)) != 0
+    return np.where(stale, state.alarms.flags | _FAULT, state.alarms.flags) & _WORDS
 
 
 def _zones(state: State) -> list[dict[str, Any]]:
@@ -129,9 +159,31 @@ def _outputs(state: State) -> list[dict[str, Any]]:
                 "read_back": state.effects.reads.get(i),
                 "proven": last is not None and i not in state.effects.unproven_ns,
                 "fault": i in state.effects.faulted,
+                "disabled": disable.output_disabled(state, i),
             }
         )
     return out
+
+
+def _effects(state: State, now: Now) -> dict[str, Any]:
+    """The matrix. general: why the general alarm stands ("devices", "manual", "zone", "guard";
+    "" when not); messages of rows that stand; delays that run, with what is left of them.
+    """
+    effects = state.effects
+    t = effects.tables
+    left_ns = effects.since_ns + t.after_ns - now.mono_ns
+    runs = (effects.since_ns != FOREVER_NS) & (left_ns > 0)
+    return {
+        "general": effects.general or ("guard" if effects.evacuate else ""),
+        "messages": [
+            {"row": i + 1, "name": t.rows[i].text, "text": t.rows[i].message}
+            for i in sorted(effects.telling - {GENERAL})[:STATUS_ACTIVE_MAX]
+        ],
+        "delays": [
+            {"row": i + 1, "name": t.rows[i].text, "left_s": round(int(left_ns[i]) / 1e9, 1)}
+            for i in np.flatnonzero(runs).tolist()[:STATUS_ACTIVE_MAX]
+        ],
+    }
 
 
 def _active(state: State, now: Now) -> list[dict[str, Any]]:
@@ -139,7 +191,7 @@ def _active(state: State, now: Now) -> list[dict[str, Any]]:
     seen = set(order)
     standing = np.flatnonzero(state.alarms.flags & _SHOWN).tolist()
     rest = [k for k in standing if k not in seen][: STATUS_ACTIVE_MAX - len(order)]
-    return [_point(state, now, k) for k in order + rest]
+    return _rows(state, now, np.array(order + rest, np.intp))
 
 
 def _faults(state: State) -> list[dict[str, str]]:
@@ -169,28 +221,35 @@ def points(state: State, now: Now, first: int, count: int) -> list[dict[str, Any
     """Points `first` to `first + count` of the plan, in order of stable id."""
     assert first >= 0
     assert count >= 0
-    return [_point(state, now, k) for k in range(first, min(first + count, len(state.site)))]
+    return _rows(state, now, np.arange(first, min(first + count, len(state.site))))
 
 
-def _point(state: State, now: Now, k: int) -> dict[str, Any]:
-    """One point. `value` is None when there is none; `age_s` None before the first sample."""
+def _rows(state: State, now: Now, at: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
+    """One row a point. `value` is None when there is none; `age_s` None before the first sample."""
     table = state.site.plan.points
-    value = float(state.image.value[k])
-    bits = int(state.image.bits[k])
-    sampled_ns = int(state.image.mono_ns[k])
-    flags = int(state.alarms.flags[k])
-    if bits & kernels.STALE:
-        flags |= int(Flag.FAULT)  # said by its device's fault, shown on the point all the same
-    return {
-        "id": int(state.site.ids[k]),
-        "name": table.names[k],
-        "flags": words_of(flags),
-        "value": value if math.isfinite(value) else None,
-        "unit": table.units[k],
-        "quality": Quality(int(state.image.quality[k])).name.lower(),
-        "detector": readiness(bits),
-        "age_s": None
-        if sampled_ns == kernels.NEVER
-        else round((now.mono_ns - sampled_ns) / 1e9, 3),
-        "acknowledged": bool(state.alarms.acked[k]),
-    }
+    image, alarms = state.image, state.alarms
+    columns = zip(
+        at.tolist(),
+        state.site.ids[at].tolist(),
+        shown_flags(state)[at].tolist(),
+        image.value[at].tolist(),
+        image.quality[at].tolist(),
+        image.bits[at].tolist(),
+        image.mono_ns[at].tolist(),
+        alarms.acked[at].tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "id": point_id,
+            "name": table.names[k],
+            "flags": words_of(flags) if flags else [],
+            "value": value if math.isfinite(value) else None,
+            "unit": table.units[k],
+            "quality": _QUALITIES[quality],
+            "detector": readiness(bits),
+            "age_s": None if stamp == kernels.NEVER else round((now.mono_ns - stamp) / 1e9, 3),
+            "acknowledged": acknowledged,
+        }
+        for k, point_id, flags, value, quality, bits, stamp, acknowledged in columns
+    ]

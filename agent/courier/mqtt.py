@@ -67,6 +67,7 @@ class Dial:
     topics: tuple[str, ...]
     packet_bytes_max: int  # larger packets from the broker end the connection
     will: Will | None = None
+    receive_max: int = _INFLIGHT  # messages that the broker may send ahead of our PUBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class Link:
             self._client.connect(address.host, address.port, MQTT_KEEPALIVE_S)
             return
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # -- paho left it untyped
-        properties.ReceiveMaximum = _INFLIGHT
+        properties.ReceiveMaximum = self._dial.receive_max
         properties.MaximumPacketSize = self._dial.packet_bytes_max
         self._client.connect(
             address.host, address.port, MQTT_KEEPALIVE_S, clean_start=True, properties=properties

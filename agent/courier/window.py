@@ -23,6 +23,7 @@ from config.limits import (
     COURIER_RECONNECT_NS_MIN,
     COURIER_RESEND_NS_MAX,
     COURIER_WINDOW,
+    COURIER_WINDOW_MAX,
 )
 from config.words import Lane
 
@@ -74,6 +75,10 @@ class _Entry:
     vouched: bool = True  # the record that is running now has offered it
     nobody: bool = False  # taken by a broker that had no subscriber for it
 
+    @property
+    def bulk(self) -> bool:
+        return self.batch.id.lane != Lane.FIRE
+
 
 def _ack_wait_ns(entry: _Entry) -> int:
     if entry.batch.id.lane == Lane.FIRE:
@@ -93,6 +98,8 @@ class Window:
         self._fire_slots = fire_slots
         self._limit = slots + fire_slots
         self._entries: dict[BatchId, _Entry] = {}
+        self._sent_bulk = 0
+        self._sent_fire = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -102,12 +109,12 @@ class Window:
 
     @property
     def capacity(self) -> int:
-        """The most batches that are ever kept: the record's window, twice.
+        """The most batches that are ever kept: the record's widest window, twice.
 
         Twice, because a record that starts again offers a full window of its own while the
         batches of before, which only this process may still have, wait for their acknowledgement.
         """
-        return 2 * (self._slots + self._fire_slots)
+        return 2 * (max(self._slots, COURIER_WINDOW_MAX) + self._fire_slots)
 
     def limit_sent(self, receive_max: int) -> None:
         """The broker's Receive Maximum (MQTT 5, 3.2.2.3.3): never more without their PUBACK."""
@@ -125,6 +132,7 @@ class Window:
             known.vouched = True
             if known.batch.data == batch.data:
                 return Offer.KNOWN
+            self._move(known, Place.WAITING)
             self._entries[batch.id] = _Entry(batch)
             return Offer.FORKED
         if len(self._entries) >= self.capacity and not self._drop_unvouched():
@@ -134,28 +142,33 @@ class Window:
 
     def due(self, now_ns: int, *, only_fire: bool = False) -> list[Batch]:
         """What to publish now; it counts as sent. Urgent lanes first, fire in slots of its own."""
+        bulk_limit = max(1, self._limit - self._fire_slots)
+        if self._sent_bulk + self._sent_fire >= self._limit:
+            return []
         waiting = [
             e for e in self._entries.values() if e.place is Place.WAITING and e.due_ns <= now_ns
         ]
         waiting.sort(key=lambda e: e.batch.id.lane not in URGENT)  # stable: the record's order
-        sent = [e for e in self._entries.values() if e.place is Place.SENT]
-        bulk = sum(e.batch.id.lane != Lane.FIRE for e in sent)
-        total = len(sent)
-        bulk_limit = max(1, self._limit - self._fire_slots)
         out: list[Batch] = []
         for entry in waiting:
-            fire = entry.batch.id.lane == Lane.FIRE
-            if total >= self._limit:
+            if self._sent_bulk + self._sent_fire >= self._limit:
                 break
-            if not fire and (only_fire or bulk >= bulk_limit):
+            if entry.bulk and (only_fire or self._sent_bulk >= bulk_limit):
                 continue
-            entry.place = Place.SENT
+            self._move(entry, Place.SENT)
             entry.tries += 1
             entry.due_ns = now_ns + COURIER_ACK_WAIT_NS
-            total += 1
-            bulk += not fire
             out.append(entry.batch)
         return out
+
+    def _move(self, entry: _Entry, place: Place) -> None:
+        """The one way from place to place: what is sent is counted, not searched for."""
+        change = (place is Place.SENT) - (entry.place is Place.SENT)
+        if entry.bulk:
+            self._sent_bulk += change
+        else:
+            self._sent_fire += change
+        entry.place = place
 
     def broker_took(self, batch_id: BatchId, now_ns: int, *, nobody: bool = False) -> None:
         """PUBACK: the broker has it. Now the platform has to say so itself.
@@ -166,7 +179,7 @@ class Window:
         entry = self._entries.get(batch_id)
         if entry is None or entry.place is not Place.SENT:
             return
-        entry.place = Place.TAKEN
+        self._move(entry, Place.TAKEN)
         entry.nobody = nobody
         if nobody:
             entry.tries = 1  # it asks at a steady pace, so that a platform that is back is found
@@ -174,20 +187,21 @@ class Window:
         if not nobody:
             for other in self._entries.values():
                 if other.nobody and other.place is Place.TAKEN:
-                    other.place, other.nobody, other.due_ns = Place.WAITING, False, now_ns
+                    self._move(other, Place.WAITING)
+                    other.nobody, other.due_ns = False, now_ns
 
     def broker_refused(self, batch_id: BatchId, now_ns: int) -> None:
         """PUBACK with a reason code of 0x80 or more: again, later and later."""
         entry = self._entries.get(batch_id)
         if entry is not None and entry.place is Place.SENT:
-            entry.place = Place.WAITING
+            self._move(entry, Place.WAITING)
             wait_ns = COURIER_RECONNECT_NS_MIN << min(entry.tries - 1, 8)
             entry.due_ns = now_ns + min(COURIER_RESEND_NS_MAX, wait_ns)
 
     def disconnected(self) -> None:
         """The connection is gone: everything is sent again on the next one."""
         for entry in self._entries.values():
-            entry.place = Place.WAITING
+            self._move(entry, Place.WAITING)
             entry.due_ns = 0
 
     def tick(self, now_ns: int) -> bool:
@@ -201,7 +215,7 @@ class Window:
             if entry.due_ns > now_ns:
                 continue
             if entry.place is Place.TAKEN:
-                entry.place = Place.WAITING
+                self._move(entry, Place.WAITING)
             elif entry.place is Place.SENT:
                 healthy = False
         return healthy
@@ -227,7 +241,7 @@ class Window:
     def _forget(self, ids: Iterable[BatchId]) -> int:
         count = 0
         for batch_id in ids:
-            del self._entries[batch_id]
+            self._move(self._entries.pop(batch_id), Place.WAITING)
             count += 1
         return count
 

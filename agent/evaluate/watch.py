@@ -17,11 +17,12 @@ from agent.compile import compile_plan
 from agent.evaluate.messages import Place
 from agent.evaluate.source import BadRecording, Source
 from config import model, quantity
-from config.checks import check_site, named_points
+from config.checks import check_site
 from config.evaluation import Evaluation, Reference
 from config.ledger import Ledger, update
 from config.limits import POLL_INTERVAL_NS_MAX, STALE_INTERVALS, STALE_NS_MIN
 from config.loader import load, read_bytes
+from config.members import named_points
 from config.plan import PARAMS, Plan
 from config.problems import Problems
 from config.site_reader import SiteFile, read_for_recordings, read_site

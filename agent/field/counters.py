@@ -28,6 +28,8 @@ COLUMNS = (
     "round_trip_ns_p95",
     "round_trip_ns_p99",
     "round_trip_ns_max",
+    "incomplete",
+    "doubted_reads",
 )
 """Of each row of `units`."""
 

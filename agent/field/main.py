@@ -20,7 +20,7 @@ from agent.core.cycle import new_state
 from agent.core.kernel_loader import load_kernel
 from agent.core.types import ClockState, Notice
 from agent.field import safemode
-from agent.field.control import verb_table
+from agent.field.control import Control
 from agent.field.latch import Latch
 from agent.field.recordlink import RecordLink
 from agent.field.runtime import Runtime, run_directory_ready
@@ -104,6 +104,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             "cycles": runtime.cycles,
             "first_cycle_mono_ns": runtime.first_cycle_ns,
             "lateness_ms_max": round(runtime.lateness_ns_max / 1e6, 1),
+            "lateness_ms": [round(ns / 1e6, 2) for ns in runtime.lateness_ns],
             "record_connected": link.connected,
             "events_said": link.events.said,
             "events_waiting": len(link.events),
@@ -115,8 +116,10 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
             ],
         }
 
-    server = Server(run_dir / "field.sock", verb_table(runtime, gateway), system_policy())
+    control = Control(runtime, gateway)
+    server = Server(run_dir / "field.sock", control.verbs(), system_policy(), guests=True)
     await _serve(runtime, masters, link, Notifier(), kernel.path, server)
+    control.stop()
     await server.stop()
     safemode.note_clean_stop(starts, clock.mono_ns())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -61,6 +61,7 @@ class RecordLink:
         self._alarm_state: bytes | None = None
         self._state_changed = asyncio.Event()
         self._recalled = False
+        self._disabled: list[str] | None = None  # couriers; None: not known yet
         self._lost_since_ns = mono_ns()
         self._lost_told = False
 
@@ -82,6 +83,17 @@ class RecordLink:
         self._alarm_state = alarm_state
         self._state_changed.set()
 
+    def route(self, disabled: Collection[str]) -> None:
+        """These couriers get no fire and no event for now."""
+        names = sorted(disabled)
+        if names != self._disabled:
+            self._disabled = names
+            self._say_routing()
+
+    def _say_routing(self) -> None:
+        if self._client is not None and self._disabled is not None:
+            self._client.send("routing", disabled=self._disabled)
+
     async def run(self) -> None:
         """Connect, hand over, and connect again, until cancelled."""
         while True:
@@ -96,6 +108,7 @@ class RecordLink:
             hello = await client.call("hello", session=self._session, boot=self._boot_id)
             self._hello(hello)
             self._client = client
+            self._say_routing()
             self.kick()
             await self._until_closed(client)
         finally:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.core.cycle import cycle
 from agent.core.state import State
@@ -27,6 +28,7 @@ from config.limits import (
     CYCLE_LATE_NS_MAX,
     CYCLE_TICK_NS,
     INPUTS_PER_CYCLE_MAX,
+    LATENESS_KEPT,
     NOTICES_MAX,
 )
 from config.plan import Plan
@@ -77,12 +79,15 @@ class Runtime:
         self._notices: dict[str, Notice] = {}
         self._commands: list[Command] = []
         self._recalled: bytes | None = None
+        self._heard = False  # what was before the start is known
         self._on: dict[str, str] = {}  # what the latch holds
+        self._answer: dict[str, Any] = {}  # what the last order came to
         self.cycles = 0
         self._broken: Exception | None = None  # what ended a cycle half-way
         self.first_cycle_ns = 0  # when the first cycle with readings ended
         self.latest_lateness_ns = 0
         self.lateness_ns_max = 0
+        self.lateness_ns: deque[int] = deque(maxlen=LATENESS_KEPT)
         self.latch_fault = False
 
     def attach(self, masters: Sequence[Master], link: RecordLink, on: dict[str, str]) -> None:
@@ -139,13 +144,27 @@ class Runtime:
 
     # --- the cycle ----------------------------------------------------------------------------
 
-    def command(self, command: Command) -> bool:
-        """An operator's order, carried out in this cycle; False when too many wait."""
+    def command(self, command: Command) -> dict[str, Any] | None:
+        """An operator's order, carried out in this cycle: what is on record of it.
+
+        None when too many wait.
+        """
         if len(self._commands) >= COMMANDS_PER_CYCLE_MAX:
-            return False
+            return None
         self._commands.append(command)
+        self._answer = {}
         self.run_cycle()
-        return True
+        return self._answer
+
+    def lines_up(self) -> list[bool]:
+        """Which lines have their link, in the plan's order."""
+        return [master.up for master in self._masters]
+
+    def say(self, record: Record) -> None:
+        """Something for the record that the core has no part in."""
+        if self._link is not None:
+            self._link.events.add(record, self.clock.now())
+            self._link.kick()
 
     def run_cycle(self) -> None:
         """Decide on everything since the last cycle.
@@ -171,6 +190,7 @@ class Runtime:
             notices=tuple(self._notices.values()),
             recalled=self._recalled,
         )
+        self._heard = self._heard or self._recalled is not None
         first = not self.first_cycle_ns and bool(self._blocks)
         self._panel_events.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
@@ -188,7 +208,12 @@ class Runtime:
                 self._link.kick()
             if outcome.alarm_state is not None:
                 self._link.keep(outcome.alarm_state)
+            if self._heard:
+                self._link.route(self.state.disabled.couriers())
         self._log_faults(outcome.records)
+        for record in outcome.records:
+            if record.what == "operator":
+                self._answer = record.body
         self.cycles += 1
         if first:
             self.first_cycle_ns = self.clock.now().mono_ns
@@ -262,6 +287,7 @@ class Runtime:
             now_ns = self.clock.now().mono_ns
             self.latest_lateness_ns = max(0, now_ns - due_ns)
             self.lateness_ns_max = max(self.lateness_ns_max, self.latest_lateness_ns)
+            self.lateness_ns.append(self.latest_lateness_ns)
             if self.first_cycle_ns and not told:
                 notifier.status("deciding on first readings")
                 told = True

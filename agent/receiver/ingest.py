@@ -1,29 +1,32 @@
 """From messages to kept batches and signed acknowledgements: verify, judge, keep, then answer.
 
-Nothing here knows MQTT. A group of messages is one transaction; the acknowledgements are made
-after it is durable, so what was acknowledged is never lost, and what was lost comes again.
+Nothing here knows MQTT. A group of messages is verified first and kept then, in one transaction;
+the acknowledgements are made after it is durable, so what was acknowledged is never lost, and what
+was lost comes again. Several receivers may work on one database, each with any part of a gateway's
+batches in any order: a gateway's chains are joined in the database, while its row is locked.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.receiver.readings import Tables
-from agent.receiver.store import Held, Store
+from agent.receiver.store import HEARTBEAT, Held, Store
 from agent.receiver.trust import TrustList
 from agent.uplink.ack import Ack, seal_ack
 from agent.uplink.batch import Opened, open_batch
 from agent.uplink.cose import Signer
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import EventRecord, decode_events
-from agent.uplink.heartbeat import open_heartbeat
+from agent.uplink.heartbeat import Heartbeat, open_heartbeat
 from agent.uplink.history import Finding, History, Kind
 from agent.uplink.table import decode_part
 from agent.uplink.tails import Tails
+from config.limits import RECEIVER_GATEWAYS_CACHED
 from config.words import Lane
 
 TOPICS = ("embergate/1/+/up/#",)
@@ -55,8 +58,37 @@ class Note:
     events: tuple[EventRecord, ...] = ()
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is held of a gateway, as of a version of its row; -1: nothing was read yet."""
+
+    version: int = -1
+    history: History = field(default_factory=History)
+    tails: Tails = field(default_factory=Tails)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one transaction brings together."""
+
+    refused: Counter[tuple[str, Finding]] = field(default_factory=Counter)
+    tallies: Counter[tuple[str, str, str, bytes]] = field(default_factory=Counter)
+    batches: list[tuple[Held, int | None]] = field(default_factory=list)
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    touched: set[ChainId] = field(default_factory=set)
+    tails: set[str] = field(default_factory=set)
+
+
+_TALLIES = {
+    "duplicate": "batches that came again",
+    "reordered": "batches that came before one that goes before them",
+}
+"""What is counted for a chain: not wrong, and worth knowing."""
+
+
 class Ingest:
-    """The judge and the writer. One at a time on one store."""
+    """The judge and the writer."""
 
     def __init__(
         self,
@@ -72,79 +104,129 @@ class Ingest:
         self._signer = signer
         self._wall_ns = wall_ns
         self._tell = tell
-        self._histories: dict[str, History] = {}
-        self._tails: dict[str, Tails] = {}
-        self._notes: list[Note] = []
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._group = _Group()
 
     def take(self, messages: Sequence[Message]) -> dict[ChainId, Message]:
         """Keep what is good and report what is not; the acknowledgements to publish, one a chain.
 
-        Raises sqlite3.Error when the store cannot keep it: then nothing of the group is
-        acknowledged and nothing is remembered of it either.
+        Raises StoreFailed when the store cannot keep it: then nothing of the group is acknowledged
+        and nothing is remembered of it either.
         """
-        self._notes = []
-        touched: set[ChainId] = set()
+        group = self._group = _Group()
+        items = [item for message in messages if (item := self._open(message)) is not None]
+        names = {item.gateway for item in items} | {gateway for gateway, _ in group.refused}
         try:
+            self._store.engine.room(self._wall_ns(), [*names])
             with self._store.transaction():
-                for message in messages:
-                    self._one(message, touched)
-                now_ns = self._wall_ns()
-                for gateway in {g for g, _, _ in touched}:
-                    self._store.save_history(gateway, self._histories[gateway], now_ns)
-        except sqlite3.Error:
-            self._histories.clear()  # the truth is what the store holds
+                self._recall(sorted(names))
+                for item in items:
+                    if isinstance(item, Heartbeat):
+                        self._compare(item)
+                    else:
+                        self._judge(item)
+                self._save()
+        except BaseException:
+            for name in names:  # the truth is what the store holds
+                self._known.pop(name, None)
             raise
-        for note in self._notes:
+        for note in group.notes:
             self._tell(note)
-        return {key: ack for key in sorted(touched) if (ack := self._ack(*key)) is not None}
+        acks = {key: ack for key in sorted(group.touched) if (ack := self._ack(*key)) is not None}
+        while len(self._known) > RECEIVER_GATEWAYS_CACHED:
+            self._known.popitem(last=False)
+        return acks
 
-    def _one(self, message: Message, touched: set[ChainId]) -> None:
+    def _recall(self, names: Sequence[str]) -> None:
+        """Lock the gateways and know what is held of them, whoever took it in."""
+        if not names:
+            return
+        behind: dict[str, int] = {}
+        for name, version in self._store.engine.lock(names).items():
+            known = self._known.get(name)
+            if known is None or known.version > version:  # the database was set back
+                known = self._known[name] = _Known()
+            if known.version < version:
+                behind[name], known.version = known.version, version
+            self._known.move_to_end(name)
+        for name, epoch, lane, state in self._store.news(behind) if behind else ():
+            if lane == HEARTBEAT:
+                self._known[name].tails = Tails.load(state)
+            else:
+                self._known[name].history.apply([(epoch, lane, state)])
+
+    def _save(self) -> None:
+        """Everything that the group brought, in as few statements as it takes."""
+        group, now_ns = self._group, self._wall_ns()
+        self._store.add_batches(group.batches)
+        self._store.add_events(group.events)
+        for (gateway, finding), count in group.refused.items():
+            self._find(gateway, finding, count)
+        for (gateway, code, lane, epoch), count in group.tallies.items():
+            self._find(gateway, Finding(code, False, lane, epoch, 0, _TALLIES[code]), count)
+        changed: dict[str, tuple[int, list[tuple[bytes, str, Any]]]] = {}
+        for gateway in {gateway for gateway, _, _ in group.touched} | group.tails:
+            known = self._known[gateway]
+            known.version += 1
+            states: list[tuple[bytes, str, Any]] = [*known.history.changes()]
+            if gateway in group.tails:
+                states.append((b"", HEARTBEAT, known.tails.dump()))
+            changed[gateway] = (known.version, states)
+        self._store.save_chains(changed, now_ns)
+
+    def _open(self, message: Message) -> Held | Heartbeat | None:
+        """What a trusted key says, by itself; anything else is refused here."""
         parts = message.topic.split("/")
         if len(parts) != 5 or parts[:2] != ["embergate", "1"] or parts[3] != "up":
-            self._refuse(UNKNOWN, "topic", "a message on a topic that the contract does not have")
-            return
+            text = "a message on a topic that the contract does not have"
+            self._refuse(UNKNOWN, "topic", text)
+            return None
         claimed, lane = parts[2], parts[4]
         name = claimed if claimed in self.trust.gateways else UNKNOWN
         if lane == "link":
             if name != UNKNOWN:  # a hint of the broker's, not signed by anybody
-                self._notes.append(
-                    Note("link", name, text=message.payload[:16].decode("ascii", "replace"))
-                )
-            return
-        if lane == "heartbeat":
-            self._heartbeat(claimed, name, message.payload)
-            return
+                text = message.payload[:16].decode("ascii", "replace")
+                self._group.notes.append(Note("link", name, text=text))
+            return None
         try:
+            if lane == "heartbeat":
+                beat = open_heartbeat(message.payload, self.trust.trust)
+                if beat.gateway == claimed:
+                    return beat
+                text = f"a heartbeat on the topic of {claimed}"
+                self._refuse(beat.gateway, "topic", text)
+                return None
             opened = open_batch(message.payload, self.trust.trust)
         except UplinkError as e:
             self._refuse(name, e.code, e.text)
-            return
+            return None
         batch = opened.batch
         if batch.gateway != claimed or batch.lane != lane:
             text = f"{batch.gateway}/{batch.lane} came on the topic of {claimed}/{lane}"
-            self._refuse(batch.gateway, "topic", text[:256])
-            return
-        self._judge(Held(batch.gateway, opened, message.payload, self._wall_ns()), touched)
+            self._refuse(batch.gateway, "topic", text)
+            return None
+        return Held(batch.gateway, opened, message.payload, self._wall_ns())
 
-    def _heartbeat(self, claimed: str, name: str, payload: bytes) -> None:
-        """Compare the gateway's heads with what is held; nothing of it is kept or answered."""
-        try:
-            beat = open_heartbeat(payload, self.trust.trust)
-        except UplinkError as e:
-            self._refuse(name, e.code, e.text)
-            return
-        if beat.gateway != claimed:
-            self._refuse(beat.gateway, "topic", f"a heartbeat on the topic of {claimed}"[:256])
-            return
-        tails = self._tails.setdefault(claimed, Tails())
-        for finding in tails.beat(beat, self._history(claimed)):
-            self._find(claimed, finding)
+    def _compare(self, beat: Heartbeat) -> None:
+        """A gateway's heads with what is held; nothing of it is kept or answered."""
+        known = self._known[beat.gateway]
+        waited = known.tails.waits
+        for finding in known.tails.beat(beat, known.history):
+            self._find(beat.gateway, finding)
+        if waited or known.tails.waits:
+            self._group.tails.add(beat.gateway)  # the next one may come to another receiver
 
-    def _judge(self, held: Held, touched: set[ChainId]) -> None:
-        opened, gateway = held.opened, held.gateway
+    def _judge(self, held: Held) -> None:
+        opened, gateway, group = held.opened, held.gateway, self._group
         batch = opened.batch
         history = self._history(gateway)
-        known = self._store.known_hash(gateway, batch.epoch, batch.lane, batch.seq)
+        known = None
+        if history.is_past(batch):
+            known = self._store.known_hash(gateway, batch.epoch, batch.lane, batch.seq)
+            if known is None:  # it may stand in this very group
+                known = next(
+                    (h.opened.hash for h, _ in group.batches if _number(h) == _number(held)), None
+                )
         verdict = history.offer(opened, known)
         for finding in verdict.findings:
             self._find(gateway, finding)
@@ -153,16 +235,20 @@ class Ingest:
             self._store.add_evidence(held, code)
             self._note("refused", opened, text=code, error=True)
             return
-        touched.add((gateway, batch.epoch, batch.lane))
+        group.touched.add((gateway, batch.epoch, batch.lane))
         if verdict.kind is Kind.DUPLICATE:
+            group.tallies[gateway, "duplicate", batch.lane, batch.epoch] += 1
             self._note("duplicate", opened)
             return
+        if verdict.early:
+            group.tallies[gateway, "reordered", batch.lane, batch.epoch] += 1
         readings, events = self._decode(gateway, opened)
-        self._store.add_batch(held, readings)
+        group.batches.append((held, readings))
         if batch.lane == Lane.EPOCH:
             # Batches that came before their epoch can be acknowledged now.
-            for lane in self._store.lanes(gateway, batch.epoch):
-                touched.add((gateway, batch.epoch, lane))
+            group.touched.update(
+                (gateway, batch.epoch, lane) for lane in history.lanes(batch.epoch)
+            )
         self._note("batch", opened, events=events)
 
     def _decode(self, gateway: str, opened: Opened) -> tuple[int | None, tuple[EventRecord, ...]]:
@@ -171,7 +257,7 @@ class Ingest:
         try:
             if batch.lane in (Lane.FIRE, Lane.EVENT):
                 events = tuple(decode_events(batch.data))
-                self._store.add_events([_event_row(gateway, opened, e) for e in events])
+                self._group.events += [_event_row(gateway, opened, e) for e in events]
                 return None, events
             if batch.lane == Lane.TABLE:
                 self._store.add_table_part(gateway, decode_part(batch.data))
@@ -192,18 +278,16 @@ class Ingest:
         return Message(f"embergate/1/{gateway}/down/ack", seal_ack(ack, self._signer))
 
     def _history(self, gateway: str) -> History:
-        history = self._histories.get(gateway)
-        if history is None:
-            history = self._histories[gateway] = self._store.history(gateway)
-        return history
+        return self._known[gateway].history
 
     def _refuse(self, gateway: str, code: str, text: str) -> None:
         """Bytes that nobody vouches for: counted by code, never by what they claim."""
-        self._find(gateway, Finding(code, True, "", b"", 0, text[:256]))
+        finding = Finding(code, True, "", b"", 0, text[:256])
+        self._group.refused[gateway, finding] += 1
 
-    def _find(self, gateway: str, finding: Finding) -> None:
-        if self._store.add_finding(gateway, finding, self._wall_ns()):
-            self._notes.append(
+    def _find(self, gateway: str, finding: Finding, count: int = 1) -> None:
+        if self._store.add_finding(gateway, finding, self._wall_ns(), count):
+            self._group.notes.append(
                 Note(
                     "finding", gateway, finding.lane, finding.epoch, finding.seq,
                     f"{finding.code}: {finding.text}", finding.error,
@@ -215,7 +299,12 @@ class Ingest:
         events: tuple[EventRecord, ...] = (),
     ) -> None:  # fmt: skip
         b = opened.batch
-        self._notes.append(Note(what, b.gateway, b.lane, b.epoch, b.seq, text, error, events))
+        self._group.notes.append(Note(what, b.gateway, b.lane, b.epoch, b.seq, text, error, events))
+
+
+def _number(held: Held) -> tuple[str, bytes, str, int]:
+    batch = held.opened.batch
+    return held.gateway, batch.epoch, batch.lane, batch.seq
 
 
 def _event_row(gateway: str, opened: Opened, event: EventRecord) -> tuple[Any, ...]:

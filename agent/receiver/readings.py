@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,7 +15,8 @@ from agent.uplink.columns import F64, decode_columns
 from agent.uplink.errors import UplinkError
 from agent.uplink.minutes import decode_minutes
 from agent.uplink.table import Table, TablePart, join_table
-from config.words import Lane, Quality
+from config.limits import RECEIVER_GATEWAYS_CACHED, RECEIVER_TABLES_CACHED
+from config.words import Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Tables:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[tuple[str, bytes], Meaning] = {}
+        self._known: OrderedDict[tuple[str, bytes], Meaning] = OrderedDict()
+        self._widths: OrderedDict[tuple[str, bytes], dict[int, int]] = OrderedDict()
 
     def get(self, gateway: str, name: bytes) -> Meaning | None:
         """A table, None while a part is missing or the parts do not make it."""
@@ -81,20 +84,32 @@ class Tables:
             for poll, points in table.polls.items()
         }
         meaning = self._known[gateway, name] = Meaning(table, steps, row)
+        if len(self._known) > RECEIVER_TABLES_CACHED:
+            self._known.popitem(last=False)
         return meaning
+
+    def _width(self, gateway: str, name: bytes) -> dict[int, int] | None:
+        """Points of each poll: all that counting needs of a table, and small."""
+        width = self._widths.get((gateway, name))
+        if width is None and (meaning := self.get(gateway, name)) is not None:
+            width = {poll: len(steps) for poll, steps in meaning.steps.items()}
+            self._widths[gateway, name] = width
+            if len(self._widths) > RECEIVER_GATEWAYS_CACHED:
+                self._widths.popitem(last=False)
+        return width
 
     def count(self, gateway: str, batch: Batch) -> int | None:
         """How many readings a telemetry batch has, from its heads alone; None: no table yet.
 
         Raises UplinkError when the data is not what the codec says.
         """
-        meaning = self.get(gateway, batch.table)
-        if meaning is None:
+        width = self._width(gateway, batch.table)
+        if width is None:
             return None
         parts = cbor.decode(batch.data)
         try:
             pairs = list(zip(parts[0], parts[1], strict=True))
-            return sum(len(meaning.steps[poll]) * int(samples) for poll, samples in pairs)
+            return sum(width[poll] * int(samples) for poll, samples in pairs)
         except (TypeError, LookupError, ValueError):
             raise UplinkError("malformed", "expected polls of the table and their counts") from None
 
@@ -145,17 +160,3 @@ def kept_batch(message: bytes) -> Batch:
     """The payload of a batch from the store: its signature was verified when it came."""
     parts = cbor.decode(message[1:], items_max=8)
     return decode_payload(parts[2])
-
-
-def export_readings(store: Store, gateway: str | None = None) -> Iterator[Reading]:
-    """Every reading that is held, in the order of the chains. Raises UplinkError."""
-    tables = Tables(store)
-    for name, message in store.messages(Lane.TELEMETRY, gateway):
-        yield from tables.decode(name, kept_batch(message))
-
-
-def export_summaries(store: Store, gateway: str | None = None) -> Iterator[Figures]:
-    """Every summary that is held, in the order of the chains. Raises UplinkError."""
-    tables = Tables(store)
-    for name, message in store.messages(Lane.SUMMARY, gateway):
-        yield from tables.minutes(name, kept_batch(message))

@@ -15,22 +15,37 @@ _NOW_KNOWN = ("gap", "missing_epoch", "truncated")
 """Conditions that end when the missing batch comes: judged from the chains as they are now."""
 
 
-def report(store: Store, fires_max: int = 1_000) -> dict[str, Any]:
-    """Everything as JSON-ready values. `findings` are errors, `remarks` are not.
+_CLONED = ("fork", "epoch_fork", "foreign")
+"""What a key does that speaks from two places, or for another gateway."""
+
+
+def report(store: Store, gateway: str | None = None, fires_max: int = 1_000) -> dict[str, Any]:
+    """Everything, or of one gateway, as JSON-ready values. `findings` are errors, `remarks` are
+    not; `clones` are gateways whose key was perhaps copied, with the codes that say so.
 
     {gateways: [{gateway, last_ns, batches, events, readings, epochs, lanes: [...], findings,
-    remarks}], batches, events, readings, epochs, fires: [...], findings: [...], remarks: [...]}
+    remarks}], batches, events, readings, epochs, fires: [...], findings: [...], remarks: [...],
+    clones: {gateway: [code, ...]}}
     """
-    names = {row["gateway"] for row in store.rows("select distinct gateway from gateways")}
-    names |= {row["gateway"] for row in store.rows("select distinct gateway from findings")}
-    readings = _readings(store)
+    where, of = ("where gateway = ?", (gateway,)) if gateway else ("", ())
+    names = {
+        row["gateway"]
+        for table in ("batches", "findings")
+        for row in store.rows(f"select distinct gateway from {table} {where}", *of)  # noqa: S608 -- our words
+    }
+    readings = _readings(store, gateway)
     gateways = [_gateway(store, name, readings.get(name, 0)) for name in sorted(names)]
     out: dict[str, Any] = {"gateways": gateways}
     for key in ("batches", "events", "readings", "epochs"):
         out[key] = sum(g[key] for g in gateways)
-    out["fires"] = _fires(store, fires_max)
+    out["fires"] = _fires(store, gateway, fires_max)
     for key in ("findings", "remarks"):
         out[key] = [{"gateway": g["gateway"], **f} for g in gateways for f in g[key]]
+    out["clones"] = {
+        g["gateway"]: sorted({f["code"] for f in g["findings"]}.intersection(_CLONED))
+        for g in gateways
+        if any(f["code"] in _CLONED for f in g["findings"])
+    }
     return out
 
 
@@ -83,27 +98,30 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k != "error"}
 
 
-def _fires(store: Store, most: int) -> list[dict[str, Any]]:
-    rows = store.rows(
-        "select gateway, source, what, wall_ns, mono_ns, folded, body from events "
-        "where lane = ? order by wall_ns, seq limit ?",
-        Lane.FIRE,
-        most,
-    )
+def _fires(store: Store, gateway: str | None, most: int) -> list[dict[str, Any]]:
+    where, of = ("and gateway = ?", (gateway,)) if gateway else ("", ())
+    columns = "gateway, source, what, wall_ns, mono_ns, folded, body"
+    wheres = f"where lane = ? {where} order by wall_ns, seq limit ?"
+    sql = f"select {columns} from events {wheres}"  # noqa: S608 -- our words
+    rows = store.rows(sql, Lane.FIRE, *of, most)
     return [{**json.loads(row.pop("body")), **row} for row in rows]
 
 
-def _readings(store: Store) -> dict[str, int]:
+def _readings(store: Store, gateway: str | None) -> dict[str, int]:
     """Readings by gateway: as counted when they came, or now where the table came later."""
+    where, of = ("and gateway = ?", (gateway,)) if gateway else ("", ())
     totals: dict[str, int] = {}
     for row in store.rows(
-        "select gateway, sum(readings) as n from batches where lane = ? group by gateway",
+        f"select gateway, sum(readings) as n from batches where lane = ? {where} group by gateway",  # noqa: S608 -- our words
         Lane.TELEMETRY,
+        *of,
     ):
         totals[row["gateway"]] = row["n"] or 0
     tables = Tables(store)
     for row in store.rows(
-        "select gateway, bytes from batches where lane = ? and readings is null", Lane.TELEMETRY
+        f"select gateway, bytes from batches where lane = ? and readings is null {where}",  # noqa: S608 -- our words
+        Lane.TELEMETRY,
+        *of,
     ):
         try:
             n = tables.count(row["gateway"], kept_batch(row["bytes"]))

@@ -6,18 +6,19 @@ import asyncio
 import logging
 import random
 import secrets
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from agent.courier.backoff import Backoff
 from agent.courier.broker import SettingsProblem, address
 from agent.courier.mqtt import Dial, Dialer, Link, LinkError, Listener
+from agent.courier.window import URGENT
 from agent.receiver.ingest import TOPICS, ChainId, Ingest, Message, Note
-from agent.receiver.store import Store
+from agent.receiver.store import Store, StoreFailed
 from agent.receiver.trust import TrustProblem, read_trust
 from agent.uplink.cose import Signer
 from config.limits import (
@@ -26,7 +27,9 @@ from config.limits import (
     MQTT_PACKET_BYTES_MAX,
     RECEIVER_ACKS_SENT_MAX,
     RECEIVER_GROUP_MAX,
+    RECEIVER_GROUP_NS,
     RECEIVER_QUEUE_BYTES_MAX,
+    RECEIVER_RECEIVE_MAX,
     S,
 )
 
@@ -35,7 +38,11 @@ _TICK_S = 1.0
 
 
 class Receiver:
-    """Receives until it is cancelled; what it says goes to `tell`."""
+    """Receives until it is cancelled; what it says goes to `tell`, from a thread of its own.
+
+    group: of a shared subscription (MQTT 5, 4.8.2): the broker gives each message to one of its
+    receivers, which all work on one database. Empty: this one gets everything.
+    """
 
     def __init__(
         self,
@@ -44,6 +51,7 @@ class Receiver:
         signer: Signer,
         store: Store,
         tell: Callable[[Note], None],
+        group: str = "",
     ) -> None:
         self._settings = settings
         self._trust_path = trust
@@ -55,7 +63,10 @@ class Receiver:
             COURIER_RECONNECT_NS_MIN,
             COURIER_RECONNECT_NS_MAX,
         )
+        self._topics = tuple(f"$share/{group}/{topic}" if group else topic for topic in TOPICS)
+        self._urgent: deque[Message] = deque()  # fires, and what is needed to acknowledge them
         self._queue: deque[Message] = deque()
+        self._thread = ThreadPoolExecutor(1, "store")  # verifies and commits; the loop receives
         self._queued_bytes = 0
         self._dropped = 0
         self._acks: dict[ChainId, Message] = {}
@@ -77,6 +88,7 @@ class Receiver:
         finally:
             if self._link is not None:
                 self._link.close()
+            self._thread.shutdown()
 
     async def _serve(self) -> None:
         while True:
@@ -98,8 +110,9 @@ class Receiver:
         dial = Dial(
             address=address(self._settings),
             client_id=self._client_id,
-            topics=TOPICS,
+            topics=self._topics,
             packet_bytes_max=MQTT_PACKET_BYTES_MAX,
+            receive_max=RECEIVER_RECEIVE_MAX,
         )
         listener = Listener(
             message=self._on_message,
@@ -134,30 +147,38 @@ class Receiver:
         if self._queued_bytes + len(payload) > RECEIVER_QUEUE_BYTES_MAX:
             self._dropped += 1  # not acknowledged, so its courier sends it again
             return
-        self._queue.append(Message(topic, payload))
+        urgent = topic.rpartition("/")[2] in URGENT
+        (self._urgent if urgent else self._queue).append(Message(topic, payload))
         self._queued_bytes += len(payload)
         self._arrived.set()
 
     async def _work(self) -> None:
-        """Group by group. The commit blocks the loop on purpose: read no faster than kept."""
+        """Group by group: one commit for what came while the one before was made."""
+        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while self._queue:
-                group = [
-                    self._queue.popleft() for _ in range(min(len(self._queue), RECEIVER_GROUP_MAX))
-                ]
-                self._queued_bytes -= sum(len(m.payload) for m in group)
+            while self._urgent or self._queue:
+                if not self._urgent and len(self._queue) < RECEIVER_GROUP_MAX:
+                    await asyncio.sleep(RECEIVER_GROUP_NS / S)
+                group = self._next_group()
                 try:
-                    acks = self._ingest.take(group)
-                except sqlite3.Error as e:
+                    acks = await loop.run_in_executor(self._thread, self._ingest.take, group)
+                except StoreFailed as e:
                     # Nothing was acknowledged: all of it comes again when there is room.
                     log.error("the database does not take batches: %s", e)
                     await asyncio.sleep(_TICK_S)
                     continue
                 self._acks.update(acks)
                 self._answer()
-                await asyncio.sleep(0)  # let the network have its turn
+
+    def _next_group(self) -> list[Message]:
+        group: list[Message] = []
+        for queue in (self._urgent, self._queue):
+            while queue and len(group) < RECEIVER_GROUP_MAX:
+                group.append(queue.popleft())
+        self._queued_bytes -= sum(len(m.payload) for m in group)
+        return group
 
     async def _watch_trust(self) -> None:
         """A gateway that was added is believed without a restart; a broken list changes nothing."""

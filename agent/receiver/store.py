@@ -1,45 +1,47 @@
-"""What a receiver keeps: raw batches by hash, decoded events, findings, and the heads of chains.
+"""What a receiver keeps: raw batches by number, decoded events, findings, and the heads of chains.
 
-One process writes (a lock beside the file says which), through one connection; everything that
-one group of batches brings is one transaction, and each insert may happen twice.
+Everything that one group of batches brings is one transaction, and each insert may happen twice.
+The words are those of SQL that SQLite and PostgreSQL share; an engine knows the rest of its own.
+Before a gateway's chains are read its row is locked, so that several receivers can work on one
+database: whoever has the row sees everything of that gateway, and nobody else adds to it.
 """
 
 from __future__ import annotations
 
-import fcntl
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import cbor2
-from sqlite_utils import Database
 
 from agent.uplink.batch import Opened
 from agent.uplink.history import Finding, History
 from agent.uplink.table import TablePart
 from config.limits import RECEIVER_EVIDENCE_MAX, RECEIVER_FINDINGS_MAX
+from config.words import Lane
 
-_BATCHES = {
-    "hash": bytes, "gateway": str, "epoch": bytes, "lane": str, "seq": int, "kid": str,
-    "boot": bytes, "wall_ns": int, "clock": int, "codec": int, "received_ns": int, "readings": int,
-    "bytes": bytes,
-}  # fmt: skip
-_EVENTS = {
-    "gateway": str, "session": bytes, "seq": int, "lane": str, "epoch": bytes, "batch_seq": int,
-    "source": str, "what": str, "mono_ns": int, "wall_ns": int, "clock": int, "folded": int,
-    "body": str,
-}  # fmt: skip
-_FINDINGS = {
-    "gateway": str, "code": str, "lane": str, "epoch": bytes, "seq": int, "error": int,
-    "text": str, "first_ns": int, "last_ns": int, "count": int,
-}  # fmt: skip
+BULK = (Lane.TELEMETRY, Lane.SUMMARY)
+HEARTBEAT = "heartbeat"  # no lane has this name: a gateway's tails are kept under it
+BATCH_COLUMNS = (
+    "hash", "gateway", "epoch", "lane", "seq", "kid", "boot", "wall_ns", "clock", "codec",
+    "received_ns", "readings", "bytes",
+)  # fmt: skip
+EVENT_COLUMNS = (
+    "gateway", "session", "seq", "lane", "epoch", "batch_seq", "source", "what", "mono_ns",
+    "wall_ns", "clock", "folded", "body",
+)  # fmt: skip
+FINDING_COLUMNS = (
+    "gateway", "code", "lane", "epoch", "seq", "error", "text", "first_ns", "last_ns", "count",
+)  # fmt: skip
 
 
 class StoreProblem(Exception):  # noqa: N818 -- reaches a person as a problem
     """The database cannot be used. The text says what to do."""
+
+
+class StoreFailed(Exception):  # noqa: N818 -- an answer: nothing of the transaction is kept
+    """The database did not take it. Nothing was acknowledged: all of it comes again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,177 +54,189 @@ class Held:
     received_ns: int
 
 
-class Store:
-    """The database of one receiver."""
+ChainRow = tuple[str, bytes, str, bytes]
+"""(gateway, epoch, lane, state) of a history."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._lock: IO[bytes] | None = None
-        if not read_only:
-            self._lock = _locked(path)
-        try:
-            self.db = Database(_connection(path, read_only=read_only))
-            if not read_only:
-                self._prepare()
-            else:
-                self.db.execute("select 1 from batches limit 1").fetchone()
-        except sqlite3.Error as e:
-            raise StoreProblem(f"{path}: {e}; expected a receiver's database") from None
 
-    def _prepare(self) -> None:
-        self.db.execute("PRAGMA journal_mode=WAL")
-        self.db.execute("PRAGMA synchronous=FULL")  # what is acknowledged survives a power cut
-        db = self.db
-        with db.atomic():
-            db.table("batches").create(_BATCHES, pk="hash", if_not_exists=True)
-            db.table("batches").create_index(
-                ["gateway", "epoch", "lane", "seq"], unique=True, if_not_exists=True
-            )
-            db.table("events").create(_EVENTS, pk=("gateway", "session", "seq"), if_not_exists=True)
-            db.table("findings").create(
-                _FINDINGS, pk=("gateway", "code", "lane", "epoch", "seq"), if_not_exists=True
-            )
-            db.table("table_parts").create(
-                {"gateway": str, "hash": bytes, "part": int, "parts": int, "body": bytes},
-                pk=("gateway", "hash", "part"),
-                if_not_exists=True,
-            )
-            db.table("evidence").create(
-                {"hash": bytes, "gateway": str, "code": str, "received_ns": int, "bytes": bytes},
-                pk="hash",
-                if_not_exists=True,
-            )
-            db.table("gateways").create(
-                {"gateway": str, "history": bytes, "last_ns": int}, pk="gateway", if_not_exists=True
-            )
+class Engine(Protocol):
+    """A database. Parameters are written `?`; every error of the library becomes StoreFailed."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement; its rows."""
+
+    def change(self, sql: str, values: Sequence[Any]) -> int:
+        """Run one statement; how many rows it changed."""
+
+    def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement for each row."""
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[dict[str, Any]]:
+        """Rows of a query as maps, one after the other: there may be many."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing, durable when left."""
+
+    def lock(self, gateways: Sequence[str]) -> dict[str, int]:
+        """Take the rows of gateways, in this order; the version of each one's history."""
+
+    def news(self, known: Mapping[str, int]) -> Iterable[ChainRow]:
+        """Chains that are newer than the version that is known of each gateway; -1: all."""
+
+    def room(self, now_ns: int, gateways: Sequence[str]) -> None:
+        """Before a transaction: what batches of now and of these gateways need to have."""
+
+    def forget(self, table: str, before_ns: int) -> list[str]:
+        """Drop what was received before a time; the names of what was dropped."""
 
     def close(self) -> None:
-        """Close the file and give up the lock."""
-        self.db.close()
-        if self._lock is not None:
-            self._lock.close()
+        """Give it up."""
+
+
+class Store:
+    """The tables, on any engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def close(self) -> None:
+        """Close the database."""
+        self.engine.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, durable when left. Raises sqlite3.Error."""
-        with self.db.atomic():
+        """All or nothing, durable when left. Raises StoreFailed."""
+        with self.engine.transaction():
             yield
 
     # --- writing, inside a transaction ---
 
-    def add_batch(self, held: Held, readings: int | None) -> None:
-        """Keep a batch's bytes; once. readings: how many values it has, None: not known yet."""
-        batch, opened = held.opened.batch, held.opened
-        row = (
-            opened.hash, held.gateway, batch.epoch, batch.lane, batch.seq, opened.kid.hex(),
-            batch.boot, batch.wall_ns, batch.clock, batch.codec, held.received_ns,
-            readings, held.message,
-        )  # fmt: skip
-        self._insert("batches", row)
+    def add_batches(self, rows: Sequence[tuple[Held, int | None]]) -> None:
+        """Keep batches' bytes, and how many readings each has where that is known; each once."""
+        self._insert("batches", BATCH_COLUMNS, [_batch_row(held, n) for held, n in rows])
 
     def add_events(self, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Decoded events, in the order of the table's columns; each once, whatever the batch."""
-        for row in rows:
-            self._insert("events", row)
+        """Decoded events, in the order of EVENT_COLUMNS; each once, whatever the batch."""
+        self._insert("events", EVENT_COLUMNS, rows)
 
     def add_table_part(self, gateway: str, part: TablePart) -> None:
         """A part of a point table."""
-        self._insert("table_parts", (gateway, part.hash, part.index, part.parts, part.body))
+        row = (gateway, part.hash, part.index, part.parts, part.body)
+        self._insert("table_parts", ("gateway", "hash", "part", "parts", "body"), [row])
 
     def add_evidence(self, held: Held, code: str) -> None:
-        """A signed batch that contradicts what is held; the first ones are kept."""
-        (count,) = self.db.execute("select count(*) from evidence").fetchone()
+        """A signed batch that contradicts what is held; a gateway's first ones are kept."""
+        sql = "select count(*) from evidence where gateway = ?"
+        ((count,),) = self.engine.execute(sql, (held.gateway,))
         if count < RECEIVER_EVIDENCE_MAX:
             row = (held.opened.hash, held.gateway, code, held.received_ns, held.message)
-            self._insert("evidence", row)
+            self._insert("evidence", ("hash", "gateway", "code", "received_ns", "bytes"), [row])
 
-    def add_finding(self, gateway: str, finding: Finding, now_ns: int) -> bool:
+    def add_finding(self, gateway: str, finding: Finding, now_ns: int, count: int = 1) -> bool:
         """Count a finding; True when it is the first of its kind and number."""
         key = (gateway, finding.code, finding.lane, finding.epoch, finding.seq)
-        done = self.db.execute(
-            "update findings set count = count + 1, last_ns = ?, text = ? "
+        done = self.engine.change(
+            "update findings set count = count + ?, last_ns = ?, text = ? "
             "where gateway = ? and code = ? and lane = ? and epoch = ? and seq = ?",
-            (now_ns, finding.text, *key),
+            (count, now_ns, finding.text, *key),
         )
-        if done.rowcount:
+        if done:
             return False
-        (count,) = self.db.execute("select count(*) from findings").fetchone()
-        if count >= RECEIVER_FINDINGS_MAX:
+        sql = "select count(*) from findings where gateway = ?"
+        ((known,),) = self.engine.execute(sql, (gateway,))
+        if known >= RECEIVER_FINDINGS_MAX:
             return False
-        self._insert("findings", (*key, int(finding.error), finding.text, now_ns, now_ns, 1))
+        row = (*key, int(finding.error), finding.text, now_ns, now_ns, count)
+        self._insert("findings", FINDING_COLUMNS, [row])
         return True
 
-    def save_history(self, gateway: str, history: History, now_ns: int) -> None:
-        """The state of a gateway's chains, with the batches that made it."""
-        self.db.execute(
-            "insert or replace into gateways (gateway, history, last_ns) values (?, ?, ?)",
-            (gateway, cbor2.dumps(history.dump()), now_ns),
+    def save_chains(
+        self, changed: Mapping[str, tuple[int, Sequence[tuple[bytes, str, Any]]]], now_ns: int
+    ) -> None:
+        """What changed of gateways, under their new versions, with what made it change."""
+        rows = [
+            (gateway, epoch, lane, version, cbor2.dumps(state))
+            for gateway, (version, states) in changed.items()
+            for epoch, lane, state in states
+        ]
+        self.engine.many(
+            "insert into chains (gateway, epoch, lane, version, state) values (?, ?, ?, ?, ?) "
+            "on conflict (gateway, epoch, lane) do update set "
+            "version = excluded.version, state = excluded.state",
+            rows,
+        )
+        self.engine.many(
+            "update gateways set version = ?, last_ns = ? where gateway = ?",
+            [(version, now_ns, gateway) for gateway, (version, _) in changed.items()],
         )
 
-    def _insert(self, table: str, row: Sequence[Any]) -> None:
-        marks = ", ".join("?" * len(row))
-        # The name is one of this module's own; values go as parameters.
-        self.db.execute(f"insert or ignore into {table} values ({marks})", tuple(row))  # noqa: S608 -- as above
+    def _insert(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        # Names are this module's own; values go as parameters.
+        sql = f"insert into {table} ({names}) values ({marks}) on conflict do nothing"  # noqa: S608 -- as above
+        self.engine.many(sql, rows)
 
     # --- reading ---
 
-    def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        """Rows of a query as maps."""
-        return list(self.db.query(sql, values))
-
-    def table_parts(self, gateway: str, name: bytes) -> list[tuple[Any, ...]]:
-        """(hash, part, parts, body) of a point table."""
-        return self.db.execute(
-            "select hash, part, parts, body from table_parts where gateway = ? and hash = ?",
-            (gateway, name),
-        ).fetchall()
-
-    def messages(self, lane: str, gateway: str | None = None) -> Iterator[tuple[str, bytes]]:
-        """(gateway, bytes) of a lane's batches, as they came."""
-        where, values = ("and gateway = ?", (gateway,)) if gateway else ("", ())
-        yield from self.db.execute(
-            f"select gateway, bytes from batches where lane = ? {where} "  # noqa: S608 -- our words
-            "order by received_ns, epoch, seq",
-            (lane, *values),
-        )
+    def news(self, known: Mapping[str, int]) -> Iterator[tuple[str, bytes, str, list[Any]]]:
+        """(gateway, epoch, lane, state) of chains that changed since a gateway's version."""
+        for gateway, epoch, lane, state in self.engine.news(known):
+            yield gateway, bytes(epoch), lane, cbor2.loads(state)
 
     def history(self, gateway: str) -> History:
         """A gateway's chains; empty for one that was never heard."""
-        row = self.db.execute(
-            "select history from gateways where gateway = ?", (gateway,)
-        ).fetchone()
-        return History() if row is None else History.load(cbor2.loads(row[0]))
+        history = History()
+        for _, epoch, lane, state in self.news({gateway: -1}):
+            if lane != HEARTBEAT:
+                history.apply([(epoch, lane, state)])
+        return history
+
+    def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """Rows of a query as maps."""
+        return list(self.engine.rows(sql, values))
+
+    def stream(self, sql: str, *values: Any) -> Iterator[dict[str, Any]]:
+        """As rows(), one after the other."""
+        return self.engine.rows(sql, values)
+
+    def table_parts(self, gateway: str, name: bytes) -> list[tuple[Any, ...]]:
+        """(hash, part, parts, body) of a point table."""
+        return self.engine.execute(
+            "select hash, part, parts, body from table_parts where gateway = ? and hash = ?",
+            (gateway, name),
+        )
 
     def known_hash(self, gateway: str, epoch: bytes, lane: str, seq: int) -> bytes | None:
         """The hash of the batch that is held under a number."""
-        row = self.db.execute(
+        found = self.engine.execute(
             "select hash from batches where gateway = ? and epoch = ? and lane = ? and seq = ?",
             (gateway, epoch, lane, seq),
-        ).fetchone()
-        return None if row is None else bytes(row[0])
-
-    def lanes(self, gateway: str, epoch: bytes) -> list[str]:
-        """Lanes of an epoch of which something is held."""
-        rows = self.db.execute(
-            "select distinct lane from batches where gateway = ? and epoch = ?", (gateway, epoch)
         )
-        return [lane for (lane,) in rows.fetchall()]
+        return bytes(found[0][0]) if found else None
 
 
-def _connection(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    if read_only:
-        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    return sqlite3.connect(path)
+def _batch_row(held: Held, readings: int | None) -> tuple[Any, ...]:
+    batch, opened = held.opened.batch, held.opened
+    return (
+        opened.hash, held.gateway, batch.epoch, batch.lane, batch.seq, opened.kid.hex(),
+        batch.boot, batch.wall_ns, batch.clock, batch.codec, held.received_ns,
+        readings, held.message,
+    )  # fmt: skip
 
 
-def _locked(path: Path) -> IO[bytes]:
-    lock_path = path.with_name(path.name + ".lock")
-    try:
-        lock = lock_path.open("wb")
-    except OSError as e:
-        raise StoreProblem(f"{lock_path}: {e.strerror}") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise StoreProblem(f"{path}: another receiver writes to it; one writes at a time") from None
-    return lock
+def open_store(where: str, *, read_only: bool = False) -> Store:
+    """A database by its address: postgresql://... or the path of an SQLite file.
+
+    Raises StoreProblem.
+    """
+    opener: Callable[..., Engine]
+    if where.startswith(("postgresql://", "postgres://")):
+        try:
+            from agent.receiver.postgresql import open_postgresql as opener  # noqa: PLC0415 -- an extra
+        except ImportError:
+            text = "PostgreSQL needs the extra: pip install 'embergate[postgresql]'"
+            raise StoreProblem(text) from None
+    else:
+        from agent.receiver.sqlite import open_sqlite as opener  # noqa: PLC0415 -- as its sibling
+    return Store(opener(where, read_only=read_only))

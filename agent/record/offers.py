@@ -2,7 +2,9 @@
 
 The window is the record's: so many batches under way, some of it closed to bulk, and slots that
 only fire may use. Epochs go first, since nothing can be verified without them, then fire. The
-open epoch goes before older ones, so live data flow while a backlog drains.
+open epoch goes before older ones, so live data flow while a backlog drains. The window widens by
+one for each batch that the platform acknowledges, and is narrow again when it falls silent: a
+backlog leaves as fast as it is taken, and a platform that is overrun is not given more.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ from agent.record.shelf import Shelf
 from agent.record.store import Place, Row
 from agent.uplink.batch import hash_of
 from config.limits import (
+    COURIER_ACK_WAIT_NS,
     COURIER_BULK_WINDOW,
     COURIER_FIRE_WINDOW,
+    COURIER_FLIGHT_BYTES_MAX,
     COURIER_UNSENT_BYTES_MAX,
     COURIER_WINDOW,
+    COURIER_WINDOW_MAX,
     OFFER_WAIT_NS,
 )
 from config.words import Lane
@@ -47,6 +52,40 @@ Fetch = Callable[[Stream, int], None]
 """Have the store read a stream after a number; the answer comes to `Courier.fetched`."""
 
 
+class Flight:
+    """What is under way: the hash of each batch, counted by kind so that nothing is searched."""
+
+    def __init__(self) -> None:
+        self._batches: dict[Number, tuple[bytes, int]] = {}
+        self.fire = self.bulk = self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def hash(self, number: Number) -> bytes | None:
+        """The hash of a batch, None when it is not under way."""
+        found = self._batches.get(number)
+        return None if found is None else found[0]
+
+    def add(self, number: Number, digest: bytes, size: int) -> None:
+        """A batch left."""
+        self._batches[number] = (digest, size)
+        self._count(number.lane, 1, size)
+
+    def landed(self, which: Callable[[Number], bool]) -> int:
+        """Nobody waits for these any more; how many there were."""
+        done = [number for number in self._batches if which(number)]
+        for number in done:
+            _, size = self._batches.pop(number)
+            self._count(number.lane, -1, -size)
+        return len(done)
+
+    def _count(self, lane: str, one: int, size: int) -> None:
+        self.bytes += size
+        self.fire += one * (lane == Lane.FIRE)
+        self.bulk += one * (lane in _BULK)
+
+
 class Courier:
     """One destination: its places, and its window while it follows.
 
@@ -62,6 +101,7 @@ class Courier:
         self.name = name
         self.unsigned = unsigned
         self.connected = False
+        self.disabled = False  # by an operator: fires and events stay here (agent.record.routing)
         self.text = "has not come yet"
         self._shelf = shelf
         self._ring = ring
@@ -69,7 +109,9 @@ class Courier:
         self._dirty: set[Stream] = set()
         self._outlet: Outlet | None = None
         self._sent: dict[Stream, int] = {}
-        self._flight: dict[Number, bytes] = {}
+        self._flight = Flight()
+        self._width = COURIER_WINDOW
+        self._heard_ns = 0  # when the platform last acknowledged, or had nothing to say
         self._read: dict[Stream, deque[Row]] = {}
         self._reading: set[Stream] = set()
         self._past: list[Stream] = []  # of earlier epochs, and not acknowledged yet
@@ -108,7 +150,8 @@ class Courier:
             return
         self._outlet = None
         self._sent.clear()
-        self._flight.clear()
+        self._flight = Flight()
+        self._width = COURIER_WINDOW
         self._read.clear()
 
     @property
@@ -121,8 +164,14 @@ class Courier:
         outlet = self._outlet
         if outlet is None:
             return
+        if not len(self._flight) or self._heard_ns < 0:
+            self._heard_ns = now_ns
+        elif now_ns - self._heard_ns >= COURIER_ACK_WAIT_NS:
+            self._width = COURIER_WINDOW
         for stream in self._streams():
             lane = stream[0]
+            if self.disabled and lane in _UNSIGNED:
+                continue
             while self._outlet is outlet and self._room(lane):
                 if outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
                     return
@@ -131,7 +180,7 @@ class Courier:
                     break
                 number, data, own_hash, durable = found
                 self._sent[stream] = number.seq
-                self._flight[number] = own_hash
+                self._flight.add(number, own_hash, len(data))
                 message = {
                     "e": "batch",
                     "epoch": self._shelf.epoch(number.ordinal),
@@ -175,14 +224,14 @@ class Courier:
         return ends is not None and self._acked.get(stream, -1) < ends[1]
 
     def _room(self, lane: str) -> bool:
-        fire = sum(number.lane == Lane.FIRE for number in self._flight)
-        others = len(self._flight) - max(0, min(fire, COURIER_FIRE_WINDOW))
-        if lane == Lane.FIRE and fire < COURIER_FIRE_WINDOW:
+        flight = self._flight
+        if lane == Lane.FIRE and flight.fire < COURIER_FIRE_WINDOW:
             return True
-        if others >= COURIER_WINDOW:
+        others = len(flight) - min(flight.fire, COURIER_FIRE_WINDOW)
+        if others >= self._width or flight.bytes >= COURIER_FLIGHT_BYTES_MAX:
             return False
-        bulk = sum(number.lane in _BULK for number in self._flight)
-        return lane not in _BULK or bulk < COURIER_BULK_WINDOW
+        bulk_max = self._width * COURIER_BULK_WINDOW // COURIER_WINDOW
+        return lane not in _BULK or flight.bulk < bulk_max
 
     def _next(
         self, stream: Stream, now_ns: int, fetch: Fetch
@@ -221,7 +270,7 @@ class Courier:
 
     def flight_hash(self, number: Number) -> bytes | None:
         """The hash of a batch that is under way."""
-        return self._flight.get(number)
+        return self._flight.hash(number)
 
     def offered(self, stream: Stream) -> int:
         """Up to which number a stream was offered since the courier follows, -1 for none."""
@@ -240,17 +289,16 @@ class Courier:
         ends = self._shelf.ends(*stream)
         self._acked[stream] = number.seq
         self._dirty.add(stream)
-        for under_way in [n for n in self._flight if (n.lane, n.ordinal) == stream]:
-            if under_way.seq <= number.seq:
-                del self._flight[under_way]
+        done = self._flight.landed(lambda n: (n.lane, n.ordinal) == stream and n.seq <= number.seq)
+        if not self.unsigned:
+            self._width = min(COURIER_WINDOW_MAX, self._width + done)
+        self._heard_ns = -1  # now; the next look knows the time
         first = max(before + 1, ends[0] if ends else 0)
         return max(1, number.seq - first + 1)
 
     def evicted(self, lane: str, ordinal: int, seq: int) -> None:
         """Batches are gone: nobody waits for their acknowledgement any more."""
-        for number in [n for n in self._flight if n.lane == lane]:
-            if (number.ordinal, number.seq) <= (ordinal, seq):
-                del self._flight[number]
+        self._flight.landed(lambda n: n.lane == lane and (n.ordinal, n.seq) <= (ordinal, seq))
 
     def dirty_places(self) -> list[Place]:
         """Places that moved since they were last taken."""
@@ -269,6 +317,7 @@ class Courier:
             "name": self.name,
             "following": self.follows,
             "connected": self.connected,
+            "disabled": self.disabled,
             "text": self.text,
             "waiting": waiting,
             "under_way": len(self._flight),

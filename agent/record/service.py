@@ -21,6 +21,7 @@ from agent.record.logbook import log_rows
 from agent.record.messages import notice, raw_of, rows_of
 from agent.record.offers import Courier, Stream
 from agent.record.ring import Db, Entry, db_of
+from agent.record.routing import routing_verb
 from agent.record.sealer import EpochPlace, Number, Sealer
 from agent.record.settings import SOFTWARE, Settings
 from agent.record.shelf import Shelf
@@ -236,6 +237,10 @@ class Service:
             "submit": (Role.FIELD, self._submit),
             "telemetry": (Role.FIELD, self._telemetry),
             "alarm_state": (Role.FIELD, self._keep_alarm_state),
+            "routing": (
+                Role.FIELD,
+                routing_verb(lambda: self._couriers, self._must_be_field, self._pump),
+            ),
             "follow": (Role.COURIER, self._follow),
             "ack": (Role.COURIER, self._ack),
             "delivered": (Role.COURIER, self._delivered),

@@ -18,7 +18,7 @@ from pathlib import Path
 from agent.record.ring import Entry
 from agent.record.sealer import EpochPlace
 from agent.uplink.events import Head
-from config.limits import FETCH_BYTES_MAX, STORE_CHECK_BYTES_MAX, WAL_BYTES_MAX
+from config.limits import FETCH_BYTES_MAX, STORE_CHECK_BYTES_MAX, WAL_BYTES_MAX, WALL_NS_MIN
 
 _SCHEMA_VERSION = 1
 _PAGE_BYTES = 4096
@@ -249,15 +249,29 @@ class Store:
         ).fetchone()  # fmt: skip
         return None if found is None else bytes(found[0])
 
-    def log(self, lanes: Sequence[str], after: int, limit: int) -> list[Row]:
-        """Rows of some lanes by id, the newest `limit` after `after`, oldest first."""
+    def log(
+        self,
+        lanes: Sequence[str],
+        after: int,
+        limit: int,
+        *,
+        before: int = 2**63 - 1,
+        oldest: bool = False,
+        since_ns: int = 0,
+    ) -> list[Row]:
+        """At most `limit` rows of some lanes with after < id < before, oldest first.
+
+        The newest of them, or with `oldest` the oldest. since_ns: without what was sealed earlier;
+        a wall clock that was never set does not count as earlier.
+        """
         marks = ",".join("?" * len(lanes))
         rows = self._open().execute(
             "SELECT id, lane, ordinal, seq, wall, bytes FROM batch "  # noqa: S608 -- marks only
-            f"WHERE id>? AND lane IN ({marks}) ORDER BY id DESC LIMIT ?",
-            (after, *lanes, limit),
+            f"WHERE id>? AND id<? AND lane IN ({marks}) AND (wall>=? OR wall<?) "
+            f"ORDER BY id {'ASC' if oldest else 'DESC'} LIMIT ?",
+            (after, before, *lanes, since_ns, WALL_NS_MIN, limit),
         ).fetchall()  # fmt: skip
-        return [Row(*row) for row in reversed(rows)]
+        return [Row(*row) for row in (rows if oldest else reversed(rows))]
 
     def used_bytes(self) -> int:
         """Bytes of pages in use, without the free ones that the next rows will take."""

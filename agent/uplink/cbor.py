@@ -38,28 +38,28 @@ def encode(value: Any) -> bytes:
 def _put(out: bytearray, value: Any) -> None:
     if isinstance(value, str):
         text = str(value).encode()
-        out += _head(0x60, len(text))
+        out += head(0x60, len(text))
         out += text
     elif isinstance(value, bytes):
-        out += _head(0x40, len(value))
+        out += head(0x40, len(value))
         out += value
     elif value is None or isinstance(value, bool):
         out.append(0xF6 if value is None else 0xF4 + value)
     elif isinstance(value, int):
         if not _INT_MIN <= value <= _INT_MAX:
             raise ValueError(f"{value} needs more than 64 bits")
-        out += _head(0x00, value) if value >= 0 else _head(0x20, -1 - value)
+        out += head(0x00, value) if value >= 0 else head(0x20, -1 - value)
     elif isinstance(value, float):
         out += _float(float(value))
     elif isinstance(value, list | tuple):
         if len(value) > _LONG and all(map(_is_plain, value)):
             out += cbor2.dumps(list(value))  # a column of the table, in C
             return
-        out += _head(0x80, len(value))
+        out += head(0x80, len(value))
         for item in value:
             _put(out, item)
     elif isinstance(value, dict):
-        out += _head(0xA0, len(value))
+        out += head(0xA0, len(value))
         pairs = ((encode(key), item) for key, item in _distinct(value))
         for key, item in sorted(pairs, key=lambda pair: pair[0]):
             out += key
@@ -79,8 +79,8 @@ def _distinct(value: dict[Any, Any]) -> Iterable[tuple[Any, Any]]:
     return value.items()
 
 
-def _head(major: int, count: int) -> bytes:
-    """Major type and number in the shortest form (RFC 8949, 3)."""
+def head(major: int, count: int) -> bytes:
+    """What a value begins with: major type and number in the shortest form (RFC 8949, 3)."""
     if count < 24:
         return bytes((major | count,))
     for info, size in ((24, 1), (25, 2), (26, 4)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
@@ -35,6 +36,7 @@ __all__ = [
 
 _ALG, _EDDSA, _TYPE, _KID = 1, -8, 3, 4  # RFC 9052 table 2, RFC 9053 table 2
 _SIGN1_TAG = 0xD2  # tag 18, one byte
+_CONTEXT = cbor.encode(["Signature1", 0, 0, 0])[:-3]  # an array of four begins with its context
 KID_BYTES = 8
 
 
@@ -44,12 +46,22 @@ def kid_of(public: bytes) -> bytes:
     return hashlib.sha256(public).digest()[:KID_BYTES]
 
 
+@cache  # of three content types
+def _before_kid(content_type: str) -> bytes:
+    """The protected header up to the key id, which ends it: its keys are in that order."""
+    whole = cbor.encode({_ALG: _EDDSA, _TYPE: content_type, _KID: bytes(KID_BYTES)})
+    return whole[:-KID_BYTES]
+
+
 def _protected(content_type: str, kid: bytes) -> bytes:
-    return cbor.encode({_ALG: _EDDSA, _TYPE: content_type, _KID: kid})
+    return _before_kid(content_type) + kid
 
 
 def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
-    return cbor.encode(["Signature1", protected, b"", payload])
+    """Sig_structure (RFC 9052, 4.4): ["Signature1", protected, h'', payload]."""
+    parts = (_CONTEXT, cbor.head(0x40, len(protected)), protected, b"\x40",
+             cbor.head(0x40, len(payload)), payload)  # fmt: skip
+    return b"".join(parts)
 
 
 class Signer:
@@ -125,12 +137,13 @@ class Trust:
 
 
 def _kid(protected: bytes, content_type: str) -> bytes:
+    before = _before_kid(content_type)
+    if len(protected) == len(before) + KID_BYTES and protected.startswith(before):
+        return protected[-KID_BYTES:]
     header = cbor.decode(protected, items_max=8)
     kid = header.get(_KID) if isinstance(header, dict) else None
     if not isinstance(kid, bytes) or len(kid) != KID_BYTES:
         raise UplinkError("malformed", "expected a key id of 8 bytes in the protected header")
-    if protected != _protected(content_type, kid):
-        raise UplinkError(
-            "wrong_type", f"expected EdDSA over {content_type}, found the header {header!r:.200}"
-        )
-    return kid
+    raise UplinkError(
+        "wrong_type", f"expected EdDSA over {content_type}, found the header {header!r:.200}"
+    )

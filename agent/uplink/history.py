@@ -2,7 +2,8 @@
 
 Shared by `verify` (everything at once) and by a receiver (as it comes, in any order). Pure: the
 caller has verified the signature, holds the bytes, and says which hash it already holds under a
-number. State is one small record a lane and epoch; `dump` and `load` make it durable.
+number. State is one small record a lane and epoch: `changes` and `apply` make it durable, and let
+several receivers share it.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Verdict:
 
     kind: Kind
     findings: tuple[Finding, ...] = ()
+    early: bool = False  # a batch before it in its lane has not come yet
 
 
 @dataclass(slots=True)
@@ -86,6 +88,7 @@ class History:
         self._chains: dict[tuple[bytes, str], _Chain] = {}
         self._gone: dict[str, tuple[bytes, int, LossReason]] = {}
         self._ordinals_lost: list[tuple[int, int]] = []
+        self._changed: set[tuple[bytes, str]] = set()  # lane "": what no epoch or lane has alone
 
     # --- taking batches ---------------------------------------------------------------------
 
@@ -128,6 +131,7 @@ class History:
             findings.append(_find(batch, "broken_link", "it does not follow the epochs around it"))
         self._epochs[batch.epoch] = _Epoch(batch.seq, batch.prev, opened.hash, dict(data.heads))
         self._ordinals.setdefault(batch.seq, batch.epoch)
+        self._changed.add((batch.epoch, Lane.EPOCH))
         for loss in (*data.losses, *batch.losses):
             findings += self._declare(batch, loss)
         for (epoch, lane), chain in self._chains.items():
@@ -171,12 +175,14 @@ class History:
         ):
             return _refuse(batch, "broken_link", "its hash does not join its neighbour's")
         chain.pending[batch.seq] = link
+        early = batch.seq != chain.head + 1
         findings += self._advance(chain, batch.epoch, batch.lane)
-        return Verdict(Kind.NEW, tuple(findings))
+        return Verdict(Kind.NEW, tuple(findings), early)
 
     def _advance(self, chain: _Chain, epoch: bytes, lane: str) -> list[Finding]:
         """Move the head over what is held or declared lost."""
         findings: list[Finding] = []
+        self._changed.add((epoch, lane))
         opened = self._epochs.get(epoch)
         if opened is None and Lane.EPOCH not in self._gone:
             return findings
@@ -207,6 +213,7 @@ class History:
         found = [Finding("declared_loss", False, batch.lane, batch.epoch, batch.seq, text)]
         if loss.reason == LossReason.DROPPED:
             return found
+        self._changed.add((b"", ""))
         if loss.lane == Lane.EPOCH:
             self._ordinals_lost = _merge([*self._ordinals_lost, (loss.first, loss.last)])
             if loss.reason != LossReason.OVERRUN:
@@ -219,6 +226,19 @@ class History:
         chain = self._chains.setdefault((loss.epoch, loss.lane), _Chain())
         chain.lost = _merge([*chain.lost, (loss.first, loss.last)])
         return found + self._advance(chain, loss.epoch, loss.lane)
+
+    def is_past(self, batch: Batch) -> bool:
+        """Whether offer() needs to be told the hash that is held under this batch's number."""
+        if batch.lane == Lane.EPOCH:
+            return False
+        chain = self._chains.get((batch.epoch, batch.lane))
+        if chain is None or batch.seq > chain.head:
+            return False
+        return chain.link is None or batch.seq < chain.head
+
+    def lanes(self, epoch: bytes) -> list[str]:
+        """Lanes of an epoch of which something was seen, besides its own batch."""
+        return [lane for of, lane in self._chains if of == epoch]
 
     # --- asking -----------------------------------------------------------------------------
 
@@ -314,52 +334,50 @@ class History:
 
     # --- keeping ----------------------------------------------------------------------------
 
-    def dump(self) -> dict[str, Any]:
-        """All state, ready for CBOR."""
-        return {
-            "epochs": [
-                [
-                    e,
-                    x.ordinal,
-                    x.prev,
-                    x.hash,
-                    {k: [h.epoch, h.seq, h.hash] for k, h in x.heads.items()},
-                ]
-                for e, x in self._epochs.items()
-            ],
-            "chains": [
-                [
-                    e,
-                    lane,
-                    c.head,
-                    _row(c.link),
-                    c.held,
-                    c.held_hash,
-                    [[s, *_fields(k)] for s, k in c.pending.items()],
-                    [list(r) for r in c.lost],
-                ]
-                for (e, lane), c in self._chains.items()
-            ],
-            "gone": [[lane, e, s, int(r)] for lane, (e, s, r) in self._gone.items()],
-            "ordinals_lost": [list(r) for r in self._ordinals_lost],
-        }
+    def changes(self) -> list[tuple[bytes, str, list[Any]]]:
+        """(epoch, lane, state) of what changed since the last call, ready for CBOR.
 
-    @classmethod
-    def load(cls, state: dict[str, Any]) -> History:
-        """The inverse of dump(). The state is our own: damage is a programmer's error."""
-        self = cls()
-        for epoch, ordinal, prev, own_hash, heads in state["epochs"]:
-            named = {lane: Head(*row) for lane, row in heads.items()}
-            self._epochs[epoch] = _Epoch(ordinal, prev, own_hash, named)
-            self._ordinals.setdefault(ordinal, epoch)
-        for epoch, lane, head, link, held, held_hash, pending, lost in state["chains"]:
-            self._chains[(epoch, lane)] = _Chain(
-                head, _Link(*link) if link else None, held, held_hash,
-                {row[0]: _Link(*row[1:]) for row in pending}, [(a, b) for a, b in lost],
-            )  # fmt: skip
-        self._gone = {lane: (e, s, LossReason(r)) for lane, e, s, r in state["gone"]}
-        self._ordinals_lost = [(a, b) for a, b in state["ordinals_lost"]]
-        return self
+        Whoever keeps these rows by epoch and lane, the newest of each, holds the whole history.
+        """
+        out: list[tuple[bytes, str, list[Any]]] = []
+        for epoch, lane in sorted(self._changed):
+            if not lane:
+                gone = [[name, e, s, int(r)] for name, (e, s, r) in self._gone.items()]
+                out.append((epoch, lane, [gone, [list(r) for r in self._ordinals_lost]]))
+            elif lane == Lane.EPOCH:
+                x = self._epochs[epoch]
+                heads = {k: [h.epoch, h.seq, h.hash] for k, h in x.heads.items()}
+                first = self._ordinals[x.ordinal] == epoch
+                out.append((epoch, lane, [x.ordinal, x.prev, x.hash, heads, first]))
+            else:
+                c = self._chains[(epoch, lane)]
+                pending = [[s, *_fields(k)] for s, k in c.pending.items()]
+                lost = [list(r) for r in c.lost]
+                out.append(
+                    (epoch, lane, [c.head, _row(c.link), c.held, c.held_hash, pending, lost])
+                )
+        self._changed.clear()
+        return out
+
+    def apply(self, rows: Iterable[tuple[bytes, str, list[Any]]]) -> None:
+        """Take in rows of changes(). They are our own: damage is a programmer's error."""
+        for epoch, lane, state in rows:
+            if not lane:
+                gone, lost = state
+                self._gone = {name: (e, s, LossReason(r)) for name, e, s, r in gone}
+                self._ordinals_lost = [(a, b) for a, b in lost]
+            elif lane == Lane.EPOCH:
+                ordinal, prev, own_hash, heads, first = state
+                named = {name: Head(*row) for name, row in heads.items()}
+                self._epochs[epoch] = _Epoch(ordinal, prev, own_hash, named)
+                if first:
+                    self._ordinals[ordinal] = epoch
+            else:
+                head, link, held, held_hash, pending, lost = state
+                self._chains[(epoch, lane)] = _Chain(
+                    head, _Link(*link) if link else None, held, held_hash,
+                    {row[0]: _Link(*row[1:]) for row in pending}, [(a, b) for a, b in lost],
+                )  # fmt: skip
 
 
 def _fields(link: _Link) -> list[Any]:

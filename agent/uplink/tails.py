@@ -6,17 +6,39 @@ still while the gateway says that there is more.
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent.uplink.heartbeat import Heartbeat
 from agent.uplink.history import Finding, History
 from config.limits import TAIL_PATIENCE_NS
 
+State = list[Any]
+
 
 class Tails:
-    """Of one gateway. In memory only: after a restart the waiting begins anew."""
+    """Of one gateway."""
 
     def __init__(self) -> None:
         self._last = (-1, -1)  # ordinal and monotonic time of the newest heartbeat
         self._behind: dict[str, tuple[int, int]] = {}  # lane -> since when, at which number
+
+    @property
+    def waits(self) -> bool:
+        """Whether a lane is behind: only then is there anything to remember."""
+        return bool(self._behind)
+
+    def dump(self) -> State:
+        """All of it, ready for CBOR."""
+        return [*self._last, {lane: list(at) for lane, at in self._behind.items()}]
+
+    @classmethod
+    def load(cls, state: State) -> Tails:
+        """The inverse of dump()."""
+        self = cls()
+        ordinal, mono_ns, behind = state
+        self._last = (ordinal, mono_ns)
+        self._behind = {lane: (since, at) for lane, (since, at) in behind.items()}
+        return self
 
     def beat(self, beat: Heartbeat, history: History) -> list[Finding]:
         """Judge a heartbeat whose signature was believed; one that is not newer says nothing."""

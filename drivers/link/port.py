@@ -15,12 +15,15 @@ SERIAL_DIRECTORY = Path("/dev/serial")
 _FOLDERS = {"usb": "by-id", "path": "by-path"}
 
 
-def find_port(port: str, directory: Path = SERIAL_DIRECTORY) -> str:
-    """The path to open now. Raises LinkError when none or several fit."""
+def find_port(port: str, directory: Path | None = None) -> str:
+    """The path to open now. Raises LinkError when none or several fit.
+
+    directory: instead of SERIAL_DIRECTORY.
+    """
     kind, separator, part = port.partition(":")
     if not separator or kind not in _FOLDERS:
         return port
-    folder = directory / _FOLDERS[kind]
+    folder = (directory or SERIAL_DIRECTORY) / _FOLDERS[kind]
     try:
         names = sorted(p.name for p in folder.iterdir())
     except FileNotFoundError:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import struct
 import termios
 from collections.abc import Callable
 
 import serial
 
 from config.plan import Line
+from config.words import LineKind
+from drivers.link.direction import Ioctl, RtsSwitch, direction_of
 from drivers.link.port import find_port
 from drivers.link.stream import DescriptorStream, LinkError
-
-_TIOCGRS485, _TIOCSRS485 = (
-    0x542E,
-    0x542F,
-)  # linux/serial.h: struct serial_rs485, flags first, eight words in all
-_RS485_ENABLED, _RTS_ON_SEND = 1, 2
 
 
 class SerialLink(DescriptorStream):
@@ -27,16 +22,22 @@ class SerialLink(DescriptorStream):
     After an unplug the descriptor reads an error or end of file, `on_lost` is called, and `open`
     works again as soon as the device is back, under whatever node (`find_port`).
 
-    Direction: where the driver knows RS-485 it drives RTS with each frame itself. Elsewhere RTS is
-    set and left alone: an adapter that needs no help ignores it, and switching it from here would
-    cut off or add to the last byte, because only the driver knows when that has left.
+    Direction of RS-485: see `direction`. A panel's own port, and one that nobody turns around,
+    has RTS set and left alone; converters that live on its current need that.
     """
 
     def __init__(
-        self, line: Line, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
+        self,
+        line: Line,
+        on_bytes: Callable[[bytes], None],
+        on_lost: Callable[[str], None],
+        *,
+        ioctl: Ioctl = fcntl.ioctl,
     ) -> None:
         super().__init__(on_bytes, on_lost)
         self._line = line
+        self._ioctl = ioctl
+        self._switch: RtsSwitch | None = None
 
     async def open(self) -> None:
         """Open the port. Raises LinkError when it is missing, refused or in use."""
@@ -58,11 +59,20 @@ class SerialLink(DescriptorStream):
             # USB adapters hold bytes back for up to 16 ms; a pseudo-terminal cannot be told.
             port.set_low_latency_mode(True)
         fd = port.fileno()
-        if not drives_direction(fd):
+        self._switch = None
+        if self._line.kind == LineKind.RS485:
+            try:
+                self._switch = direction_of(fd, self._line, self._ioctl)
+            except LinkError:
+                port.close()
+                raise
+        if self._switch is None:
             with contextlib.suppress(OSError, termios.error):
                 port.rts = True
 
         def close() -> None:
+            if self._switch is not None:
+                self._switch.stop()
             with contextlib.suppress(OSError, termios.error):
                 # Unsent bytes of a dead line must not hold the close for the kernel's 30 s.
                 termios.tcflush(fd, termios.TCIOFLUSH)
@@ -71,17 +81,16 @@ class SerialLink(DescriptorStream):
 
         self.attach(fd, close)
 
-
-def drives_direction(fd: int) -> bool:
-    """Have the driver turn RS-485 transceivers around; False when it does not know how."""
-    words = struct.pack("8I", _RS485_ENABLED | _RTS_ON_SEND, 0, 0, 0, 0, 0, 0, 0)
-    try:
-        found = fcntl.ioctl(fd, _TIOCGRS485, bytes(len(words)))
-        if not struct.unpack("8I", found)[0] & _RS485_ENABLED:  # the board's own polarity stands
-            fcntl.ioctl(fd, _TIOCSRS485, words)
-    except OSError:
-        return False
-    return True
+    def write(self, data: bytes) -> None:
+        """As DescriptorStream.write, with the transceiver turned around for it."""
+        switch = self._switch
+        if switch is None or not self.up:
+            super().write(data)
+            return
+        switch.before()
+        super().write(data)
+        if self.up:
+            switch.after(len(data))
 
 
 def _reason(e: Exception) -> str:

@@ -106,6 +106,10 @@ class Matcher(Protocol):
     def damaged(self) -> bool:
         """Whether what would have been the reply came with a wrong checksum."""
 
+    @property
+    def missing(self) -> int:
+        """Bytes that a reply which has begun still lacks; 0 when none has."""
+
     def expect(self, query: Query) -> bytes:
         """Start a transaction: older bytes are discarded. Returns the frame to send."""
 
@@ -178,6 +182,17 @@ class RtuMatcher:
         self._judged = 0
         self.damaged = False
         self._discards = Discards()
+
+    @property
+    def missing(self) -> int:
+        if self._query is None:
+            return 0
+        size = len(self._buffer)
+        if self._waiting:
+            at, length = self._waiting[0]
+            return at + length - size
+        begun = size - self._scan  # a head that is not complete yet
+        return self._query.reply_bytes + 3 - begun if begun else 0
 
     def expect(self, query: Query) -> bytes:
         self._end()
@@ -306,6 +321,20 @@ class MbapMatcher:
         self._reply_head = b""
         self._exception_head = b""
         self._discards = Discards()
+
+    @property
+    def missing(self) -> int:
+        if self._query is None:
+            return 0
+        size = 7 + self._query.reply_bytes
+        at = self._buffer.find(self._reply_head)
+        if at >= 0:
+            return at + size - len(self._buffer)
+        # A whole transaction id at least: a single byte of noise begins no reply.
+        for begun in range(min(len(self._reply_head) - 1, len(self._buffer)), 1, -1):
+            if self._buffer.endswith(self._reply_head[:begun]):
+                return size - begun
+        return 0
 
     def expect(self, query: Query) -> bytes:
         if self._buffer:

@@ -15,29 +15,27 @@ from typing import Protocol
 
 from config.limits import (
     DAMAGED_WAIT_NS,
-    FREEZE_POLLS,
-    JAM_CLEAR_NS,
-    JAMS_RUN_MAX,
     LINK_SILENCE_NS_MAX,
     MALFORMED_RUN_MAX,
     MASTER_IDLE_NS_MAX,
     RECONNECT_WAIT_NS_MAX,
     RECONNECT_WAIT_NS_MIN,
+    REST_GAP_NS,
     S,
 )
-from config.plan import Line, Plan
+from config.plan import Plan
 from config.words import LineKind
-from drivers.link.stream import Link, LinkError
-from drivers.link.tcp import TcpLink
+from drivers.link.opening import open_link
+from drivers.link.stream import LinkError
 from drivers.modbus.frame import (
-    Discards,
     Matcher,
     MbapMatcher,
-    Query,
     RtuMatcher,
 )
+from drivers.modbus.jam import Jam, Tail
 from drivers.modbus.polling import Heartbeat, PollWork, Told
-from drivers.modbus.schedule import Schedule, Slot, Unit
+from drivers.modbus.schedule import FOREVER_NS, Schedule, Slot, Unit
+from drivers.modbus.slots import line_slots
 from drivers.modbus.timing import LineTiming
 from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock
 from drivers.siren.coil import Coil, CoilRun, Coils
@@ -89,24 +87,26 @@ class BusMaster:
         self._tells_late = kind == LineKind.TCP  # a late reply shows by its transaction id
         self._serial = kind == LineKind.RS485
         self._matcher: Matcher = MbapMatcher() if kind == LineKind.TCP else RtuMatcher()
-        self._link = _open_link(plan.lines[line], self._on_bytes, self._on_lost)
+        self._link = open_link(plan.lines[line], self._on_bytes, self._on_lost)
         self.counters: dict[int, Unit] = {}
         self._coils = Coils(
             [
                 (index, plan.devices[out.device].unit, out)
                 for index, out in enumerate(plan.outputs)
                 if plan.devices[out.device].line == line
-            ]
+            ],
+            {d.unit: d.output_timeout_ns for d in plan.devices if d.line == line},
         )
         # RTU has no transaction id: after silence the unit gets time to say its late reply.
         guard_ns = 0 if kind == LineKind.TCP else self._timing.reply_timeout_ns
-        slots, self._seeds = self._slots(plan)
+        slots, self._seeds = line_slots(plan, line, self._timing, self._coils.runs, self._unit)
         self._slots_of_line = slots
         self._schedule = Schedule(slots, guard_ns)
         self.up = False
         self.jams = 0  # requests sent although the line never fell silent
-        self._jam_run = 0  # the last ones, each less than JAM_CLEAR_NS after the one before
-        self._jam_ns = 0
+        self._jam = Jam(self._timing.quiet_ns + self._timing.reply_timeout_ns)
+        self._tail = Tail()
+        self._blamed: Unit | None = None  # for its unending reply the connection is renewed
         self.last_attempt_ns = mono_ns()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -115,34 +115,9 @@ class BusMaster:
         self._heard = False  # bytes came since the request was sent
         self._busy_until_ns = 0  # our own last frame is on the wire until then
         self._last_rx_ns = 0
-        self._quiet_wait_ns = 0  # since when we wait for silence; 0 when we do not
         self._unanswered_ns = 0  # since when nothing on this link answers; 0 when something does
         self._up_ns = 0
         self._told_down = False
-
-    def _slots(self, plan: Plan) -> tuple[list[Slot], list[int]]:
-        slots: list[Slot] = []
-        seeds: list[int] = []
-
-        def add(query: Query, interval_ns: int, work: object, device: int, alarm: bool) -> None:
-            slot = Slot(self._unit(query.unit), query, interval_ns, alarm, work)
-            slot.worst_ns = self._timing.worst_ns(query)
-            slot.cost_ns = self._timing.likely_ns(query)
-            slots.append(slot)
-            seeds.append(device)
-
-        hearts: dict[int, Heartbeat] = {}
-        for index, device in enumerate(plan.devices):
-            if device.line == self._line_index and device.heartbeat:
-                heart = hearts[index] = Heartbeat(device.unit, device.heartbeat)
-                add(heart.query, heart.freeze_ns // FREEZE_POLLS, heart, index, False)
-        for index, poll in enumerate(plan.polls):
-            if plan.devices[poll.device].line == self._line_index:
-                work = PollWork(plan, index, hearts.get(poll.device))
-                add(work.query, poll.interval_ns, work, poll.device, poll.alarm)
-        for run in self._coils.runs:
-            add(run.query, run.interval_ns, run, plan.outputs[run.coils[0].output].device, False)
-        return slots, seeds
 
     def _unit(self, number: int) -> Unit:
         return self.counters.setdefault(number, Unit(number))
@@ -169,7 +144,11 @@ class BusMaster:
                     text = await self._ended
                     if self._answered_since_up():
                         wait_ns = RECONNECT_WAIT_NS_MIN
-                    self._went_down(text)
+                    if self._blamed is None:
+                        self._went_down(text)
+                    else:
+                        self._halt(self._mono_ns())  # nobody needs to hear of it if it opens again
+                        continue
                 await self._rest(wait_ns)
                 wait_ns = min(2 * wait_ns, RECONNECT_WAIT_NS_MAX)
         finally:
@@ -195,15 +174,17 @@ class BusMaster:
         self.up = True
         self._told_down = False
         self._unanswered_ns = 0
-        self._quiet_wait_ns = 0
+        self._jam.calm()
+        self._tail.end()
         self._last_rx_ns = now_ns  # a line that was just opened has not been seen silent yet
-        self._schedule.forgive()
+        self._schedule.forgive(self._blamed)
+        self._blamed = None
         self._coils.forgive()
         self._sink.line(LineState(self._line_index, now_ns, up=True))
         self._step()
 
-    def _went_down(self, text: str) -> None:
-        now_ns = self._mono_ns()
+    def _halt(self, now_ns: int) -> None:
+        """Nothing is in flight on a link that is gone."""
         self.up = False
         self.last_attempt_ns = now_ns
         self._disarm()
@@ -211,13 +192,18 @@ class BusMaster:
         self._matcher.settle()
         if flight is not None and isinstance(flight.job, Slot):
             self._schedule.abandoned(flight.job, now_ns)
+
+    def _went_down(self, text: str) -> None:
+        now_ns = self._mono_ns()
+        self._halt(now_ns)
         if self._told_down:
             return  # said once, not at every attempt
         self._told_down = True
         self._sink.line(LineState(self._line_index, now_ns, up=False, text=text))
         for slot in self._slots_of_line:
             if isinstance(slot.work, PollWork):
-                self._give_up(slot.work, PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN))
+                failure = PollFailure(slot.work.poll, now_ns, Failure.LINK_DOWN)
+                self._give_up(slot.work, failure, FOREVER_NS)
                 slot.query = slot.work.query
         for run in self._coils.runs:
             for coil in run.coils:
@@ -237,6 +223,9 @@ class BusMaster:
             if verdict is not None:
                 self._answer(verdict, now_ns)
                 self._step()
+            elif self._tail.awaited:
+                if self._tail.came(len(data)):
+                    self._step()
             elif self._flight is not None and self._matcher.damaged:
                 # The reply came, and is spoiled: no other will come.
                 spoiled_ns = now_ns + self._timing.silence_ns + DAMAGED_WAIT_NS
@@ -300,10 +289,12 @@ class BusMaster:
         """Start what is due, or arm the timer for when something will be."""
         while self.up and self._flight is None:
             now_ns = self._mono_ns()
+            if self._tail.awaited and not self._tail_over(now_ns):
+                return
             due_ns = min(self._coils.next_ns(), self._schedule.next_ns())
             if due_ns > now_ns:
                 self.last_attempt_ns = now_ns
-                self._quiet_wait_ns = 0
+                self._jam.calm()
                 self._arm(min(due_ns, now_ns + MASTER_IDLE_NS_MAX), now_ns)
                 return
             if not self._tells_late and (late := self._link.drain()):
@@ -317,28 +308,37 @@ class BusMaster:
             if job is not None:
                 self._send(job, now_ns)
 
+    def _tail_over(self, now_ns: int) -> bool:
+        """Whether no reply is still dribbling in, or it was waited for long enough.
+
+        An order waits for none. On a stream nothing can be answered before the rest has come, and
+        a unit that never ends would keep the line for itself: a new connection has no rest.
+        """
+        tail = self._tail
+        if self._coils.next_ns() <= now_ns:
+            tail.end()
+            return True
+        stops_ns = self._last_rx_ns + REST_GAP_NS
+        if now_ns < min(stops_ns, tail.until_ns):
+            self._arm(min(stops_ns, tail.until_ns), now_ns)
+            return False
+        tail.end()
+        if self._serial or now_ns >= stops_ns:
+            return True
+        self._blamed = self._unit(tail.unit)
+        self._link.close()
+        self._end(f"unit {tail.unit}: {Failure.INCOMPLETE}")
+        return False
+
     def _jammed(self, now_ns: int) -> bool:
         """Whether silence was awaited for long enough; then a request is sent all the same."""
-        if not self._quiet_wait_ns:
-            self._quiet_wait_ns = now_ns
-        if now_ns - self._quiet_wait_ns <= self._timing.quiet_ns + self._timing.reply_timeout_ns:
+        if not self._jam.waited(now_ns):
             return False
         self.jams += 1
-        self._jam_run += 1
-        self._jam_ns = now_ns
-        if self._jam_run == JAMS_RUN_MAX:
+        if self._jam.begins:
             text = "jammed: the line never falls silent; something on it talks without end"
             self._sink.line(LineState(self._line_index, now_ns, up=True, text=text, jammed=True))
         return True
-
-    def _unjam(self, now_ns: int) -> None:
-        """The line was silent when a request was to be sent."""
-        if self._jam_run and now_ns - self._jam_ns > JAM_CLEAR_NS:
-            told, self._jam_run = self._jam_run >= JAMS_RUN_MAX, 0
-            if told:
-                text = "the line falls silent again"
-                state = LineState(self._line_index, now_ns, up=True, text=text, jammed=False)
-                self._sink.line(state)
 
     def _send(self, job: Slot | Coil | CoilRun, now_ns: int) -> None:
         query = job.query() if isinstance(job, Coil) else job.query
@@ -349,10 +349,11 @@ class BusMaster:
         unit = self._unit(query.unit)
         unit.requests += 1
         on = bool(job.wanted) if isinstance(job, Coil) else False
-        self._unjam(now_ns)
+        if self._jam.over(now_ns):
+            text = "the line falls silent again"
+            self._sink.line(LineState(self._line_index, now_ns, up=True, text=text, jammed=False))
         self._flight = _Flight(job, unit, on, now_ns, deadline_ns)
         self._heard = False
-        self._quiet_wait_ns = 0
         if not self._unanswered_ns:
             self._unanswered_ns = now_ns
         self._arm(deadline_ns, now_ns)
@@ -381,7 +382,8 @@ class BusMaster:
             job.cost_ns = now_ns - flight.sent_ns + self._timing.quiet_ns
             work = job.work
             if isinstance(work, PollWork):
-                self._told(job, work, work.took(verdict, now_ns, job.cost_ns), now_ns)
+                told = work.took(verdict, now_ns, job.cost_ns, noisy=unit.noisy)
+                self._told(job, work, told, now_ns)
                 return
             self._schedule.succeeded(job, now_ns)
             if isinstance(work, Heartbeat):
@@ -393,6 +395,7 @@ class BusMaster:
     def _told(self, slot: Slot, work: PollWork, told: Told, now_ns: int) -> None:
         """Hand out what a poll made of its reply, and put its slot where it belongs."""
         slot.query = work.query
+        slot.unit.doubted_reads += told.doubted
         if told.again:
             self._schedule.at_once(slot, now_ns)
         elif told.failure is not None and told.failure.why is Failure.EXCEPTION:
@@ -404,8 +407,8 @@ class BusMaster:
         if told.failure is not None:
             self._sink.failed(told.failure)
 
-    def _give_up(self, work: PollWork, failure: PollFailure) -> None:
-        for block in work.give_up():
+    def _give_up(self, work: PollWork, failure: PollFailure, next_ns: int) -> None:
+        for block in work.give_up(next_ns):
             self._sink.block(block)
         self._sink.failed(failure)
 
@@ -417,7 +420,9 @@ class BusMaster:
         if isinstance(job, Slot):
             work = job.work
             if isinstance(work, PollWork):
-                self._told(job, work, work.refused(code, now_ns, job.cost_ns), now_ns)
+                noisy = flight.unit.noisy
+                told = work.refused(code, now_ns, job.cost_ns, noisy=noisy)
+                self._told(job, work, told, now_ns)
                 return
             self._schedule.excepted(job, now_ns)
             if isinstance(work, Heartbeat):
@@ -430,12 +435,20 @@ class BusMaster:
         why = Failure.MALFORMED if self._heard else Failure.TIMEOUT
         if self._heard:
             flight.unit.malformed += 1
+            if not self._tells_late:
+                flight.unit.spoilt()
             flight.unit.malformed_run = (
                 0 if self._matcher.damaged else flight.unit.malformed_run + 1
             )
         else:
             flight.unit.timeouts += 1
         damaged = self._matcher.damaged
+        missing = self._matcher.missing
+        if missing and not damaged:
+            why = Failure.INCOMPLETE
+            flight.unit.incomplete += 1
+            until_ns = now_ns + self._timing.reply_timeout_ns
+            self._tail.begin(flight.unit.number, missing, until_ns)
         self._close_flight(flight.unit, now_ns)
         job = flight.job
         # Noise now and then is no silence; a unit that sends nothing else is as good as dead.
@@ -457,7 +470,7 @@ class BusMaster:
         if isinstance(job, Slot):
             work = job.work
             if isinstance(work, PollWork):
-                self._give_up(work, PollFailure(work.poll, now_ns, why))
+                self._give_up(work, PollFailure(work.poll, now_ns, why), job.due_ns)
                 job.query = work.query
                 return
             if isinstance(work, Heartbeat):
@@ -469,25 +482,8 @@ class BusMaster:
         self._flight = None
         self._disarm()
         self.last_attempt_ns = now_ns
-        _count(unit, self._matcher.settle())
+        unit.discarded(self._matcher.settle())
 
     def _tell(self, read_backs: list[ReadBack]) -> None:
         for read_back in read_backs:
             self._sink.read_back(read_back)
-
-
-def _count(unit: Unit, discards: Discards) -> None:
-    unit.crc_errors += discards.crc_errors
-    unit.stale_discarded += discards.stale
-    unit.foreign_discarded += discards.foreign
-    unit.garbage_bytes += discards.garbage_bytes
-
-
-def _open_link(
-    line: Line, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
-) -> Link:
-    if line.kind == LineKind.RS485:
-        from drivers.link.serial import SerialLink  # noqa: PLC0415 -- TCP sites need no pyserial
-
-        return SerialLink(line, on_bytes, on_lost)
-    return TcpLink(line, on_bytes, on_lost)

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from config.limits import CONFIRM_NS_MAX
 from config.plan import PARAMS, Plan, Poll
 from config.words import Flag, Mode, Quality
+from drivers.modbus.doubt import Doubt
 from drivers.modbus.frame import Query, read_query
 from drivers.modbus.parts import Parts
+from drivers.modbus.schedule import FOREVER_NS
 from drivers.modbus.values import PollDecoder, Qualities, Values
 from drivers.reading import Failure, PollFailure, ReadingBlock
 
@@ -53,6 +55,7 @@ class Told:
     blocks: tuple[ReadingBlock, ...] = ()
     failure: PollFailure | None = None
     again: bool = False
+    doubted: bool = False  # ... because the line is noisy
 
 
 class PollWork:
@@ -64,7 +67,9 @@ class PollWork:
         self._decoder = PollDecoder(poll, plan.rules)
         self._parts = Parts(plan.devices[poll.device].unit, poll)
         self._heartbeat = heartbeat
-        self._confirm = _Confirm(plan, poll) if any(poll.confirms) else None
+        self._confirm = _Confirm(plan, poll, _chosen(poll)) if any(poll.confirms) else None
+        everything = _Confirm(plan, poll, np.ones(len(self._decoder.point), np.bool_))
+        self._doubt = Doubt(self._decoder, everything.number, everything.alarms)
         self._payload = b""
         self._held: ReadingBlock | None = None  # an alarm that waits for its second read
 
@@ -73,34 +78,46 @@ class PollWork:
         """The next request."""
         return self._parts.query
 
-    def took(self, payload: bytes, now_ns: int, cost_ns: int) -> Told:
-        """A reply to `query`. cost_ns: what a second read would take."""
+    def took(self, payload: bytes, now_ns: int, cost_ns: int, *, noisy: bool = False) -> Told:
+        """A reply to `query`. cost_ns: what a second read would take.
+
+        noisy: replies of the unit were spoilt lately (see `doubt`).
+        """
         if not self._parts.took(payload):
             return Told(again=True)
-        return self._round(now_ns, cost_ns)
+        return self._round(now_ns, cost_ns, noisy)
 
-    def refused(self, code: int, now_ns: int, cost_ns: int) -> Told:
+    def refused(self, code: int, now_ns: int, cost_ns: int, *, noisy: bool = False) -> Told:
         """An exception answered `query`."""
         if not self._parts.refused(code):
             return Told(again=True)
         if self._parts.code:
             failure = PollFailure(self.poll, now_ns, Failure.EXCEPTION, self._parts.code)
-            return Told(self.give_up(), failure)
-        return self._round(now_ns, cost_ns)
+            return Told(self.give_up(FOREVER_NS), failure)
+        return self._round(now_ns, cost_ns, noisy)
 
-    def give_up(self) -> tuple[ReadingBlock, ...]:
-        """No reply came: an alarm that waited to be confirmed is told as it was first seen."""
+    def give_up(self, next_ns: int) -> tuple[ReadingBlock, ...]:
+        """No reply came: an alarm that waited to be confirmed is told as it was first seen.
+
+        next_ns: when the next request goes out. One in doubt waits for it, if that is soon.
+        """
         self._parts.abandon()
         held, self._held = self._held, None
+        doubted = self._doubt.given_up(self._payload, next_ns)
+        if doubted is not None:
+            read_ns, (value, quality) = doubted
+            return (ReadingBlock(self.poll, read_ns, self._decoder.point, value, quality),)
         return () if held is None else (held,)
 
-    def _round(self, now_ns: int, cost_ns: int) -> Told:
+    def _round(self, now_ns: int, cost_ns: int, noisy: bool) -> Told:
         payload, missing = self._parts.payload, self._parts.missing
+        if noisy and self._doubt.asks_again(payload, self._payload, now_ns, cost_ns):
+            return Told(again=True, doubted=True)
+        value, quality = self._doubt.decided() if noisy else self._doubt.believed(payload)
         unchanged, self._payload = payload == self._payload, payload
         if self._heartbeat is not None and self._heartbeat.frozen and unchanged:
             # What a frozen device repeats is no news; what it changes all the same, is.
             return Told(failure=PollFailure(self.poll, now_ns, Failure.FROZEN))
-        value, quality = self._decoder.decode(payload)
         if missing is not None:
             value = np.where(missing, np.nan, value)
             quality = np.where(missing, np.uint8(Quality.BAD), quality)
@@ -123,6 +140,10 @@ class PollWork:
         return Told((block,), again=True)
 
 
+def _chosen(poll: Poll) -> NDArray[np.bool_]:
+    return np.frombuffer(poll.confirms, np.uint8).astype(np.bool_)
+
+
 class _Confirm:
     """Which values of a poll are seen in alarm for the first time.
 
@@ -130,9 +151,8 @@ class _Confirm:
     number is told at once, and its second sample follows at once: two of three make a fire.
     """
 
-    def __init__(self, plan: Plan, poll: Poll) -> None:
+    def __init__(self, plan: Plan, poll: Poll, chosen: NDArray[np.bool_]) -> None:
         point = np.frombuffer(poll.points, "<u4").astype(np.intp)
-        chosen = np.frombuffer(poll.confirms, np.uint8).astype(np.bool_)
         modes = np.frombuffer(plan.points.modes, np.uint8)[point]
         self._state: NDArray[np.bool_] = chosen & (modes == Mode.STATE)
         self._number: NDArray[np.bool_] = chosen & (modes == Mode.ANALOGUE)
@@ -141,18 +161,20 @@ class _Confirm:
         self._high: Values = np.where(np.isnan(levels), np.inf, levels)
         self._low: Values = np.where(np.isnan(params[:, _LOW]), -np.inf, params[:, _LOW])
         self._fire: Values = np.where(np.isnan(params[:, _FIRE]), np.inf, params[:, _FIRE])
+        self.number: NDArray[np.bool_] = modes != Mode.STATE
         self._was: NDArray[np.int64] = np.zeros(len(point), np.int64)
 
     def news(self, value: Values, quality: Qualities) -> tuple[bool, bool]:
         """Whether a state, and whether a number, is newly in alarm."""
-        fresh = (self._is(value, quality) & ~self._was) != 0
+        fresh = (self.alarms(value, quality) & ~self._was) != 0
         return bool((fresh & self._state).any()), bool((fresh & self._number).any())
 
     def told(self, value: Values, quality: Qualities) -> None:
         """The values that the gateway knows now."""
-        self._was = self._is(value, quality)
+        self._was = self.alarms(value, quality)
 
-    def _is(self, value: Values, quality: Qualities) -> NDArray[np.int64]:
+    def alarms(self, value: Values, quality: Qualities) -> NDArray[np.int64]:
+        """The alarm flags that each value is or means, int64[n]."""
         good = quality == Quality.GOOD
         flags = np.where(self._state & good, value, 0).astype(np.int64) & _ALARMS
         number = np.where(self._number & good, value, np.nan)

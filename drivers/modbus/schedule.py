@@ -15,13 +15,14 @@ from config.limits import (
     ALARM_POLLS_RUN_MAX,
     DAMAGED_RETRY_NS,
     FIRST_ROUND_NS,
+    NOISY_REPLIES,
     PHASE_SPREAD_NS,
     POLL_PHASES,
     PROBE_PAUSE_FACTOR,
     UNIT_BACKOFF_NS_MAX,
     UNIT_BACKOFF_NS_MIN,
 )
-from drivers.modbus.frame import Query
+from drivers.modbus.frame import Discards, Query
 from drivers.modbus.round_trips import RoundTrips
 
 FOREVER_NS = 1 << 62
@@ -37,6 +38,7 @@ class Unit:
     requests: int = 0
     replies: int = 0
     timeouts: int = 0  # silence
+    incomplete: int = 0  # of the malformed: a reply that began and did not end in time
     malformed: int = 0  # only bytes that were no reply to the request
     malformed_run: int = 0  # ... since the last reply
     exceptions: int = 0
@@ -44,6 +46,8 @@ class Unit:
     stale_discarded: int = 0  # whole frames of this unit that answered something else
     foreign_discarded: int = 0  # whole frames of other units
     garbage_bytes: int = 0
+    doubted_reads: int = 0  # reads that were made once more, because the line is noisy
+    noisy_for: int = 0  # replies that are still doubted
     slots_skipped: int = 0  # points of a grid that passed while the line was busy or the unit dead
     last_reply_ns: int = 0
     round_trip_ns: int = 0  # of the last reply
@@ -55,13 +59,32 @@ class Unit:
         """Silent more than once in a row: it is probed, and nobody waits for it."""
         return self.failures > 1
 
+    @property
+    def noisy(self) -> bool:
+        """Whether a reply of it was spoilt lately: a right checksum alone proves little."""
+        return self.noisy_for > 0
+
+    def spoilt(self) -> None:
+        """A reply came damaged."""
+        self.noisy_for = NOISY_REPLIES
+
     def took(self, round_trip_ns: int, now_ns: int) -> None:
         """A reply or an exception came after `round_trip_ns`."""
         self.malformed_run = 0
+        self.noisy_for = max(0, self.noisy_for - 1)
         self.last_reply_ns = now_ns
         self.round_trip_ns = round_trip_ns
         self.round_trip_ns_max = max(self.round_trip_ns_max, round_trip_ns)
         self.round_trips.add(round_trip_ns)
+
+    def discarded(self, discards: Discards) -> None:
+        """What came beside the reply was thrown away."""
+        if discards.crc_errors:
+            self.spoilt()
+        self.crc_errors += discards.crc_errors
+        self.stale_discarded += discards.stale
+        self.foreign_discarded += discards.foreign
+        self.garbage_bytes += discards.garbage_bytes
 
     def told(self) -> dict[str, int]:
         """For status and record: all counters, and percentiles of the round trip."""
@@ -245,12 +268,14 @@ class Schedule:
         """The link went away during the request."""
         self._again(slot, now_ns, now_ns)
 
-    def forgive(self) -> None:
-        """The line is back: what its units did before says nothing."""
+    def forgive(self, but: Unit | None = None) -> None:
+        """The line is back: what its units did before says nothing, except of one."""
         for slot in self._slots:
-            slot.unit.answered()
-            slot.failures = 0
-        self._probe_after_ns = 0
+            if slot.unit is not but:
+                slot.unit.answered()
+                slot.failures = 0
+        if but is None:
+            self._probe_after_ns = 0
 
     def _next_on_grid(self, slot: Slot, now_ns: int) -> int:
         return now_ns + slot.interval_ns - (now_ns - slot.phase_ns) % slot.interval_ns

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from config.limits import MS, S
 from config.plan import Line
 from config.words import LineKind
-from drivers.link.stream import Link, LinkError
-from drivers.link.tcp import TcpLink
+from drivers.link.opening import open_link
+from drivers.link.stream import LinkError
 from drivers.modbus.frame import Matcher, MbapMatcher, Query, RtuMatcher
 from drivers.modbus.timing import LineTiming
 
@@ -128,14 +128,3 @@ class SingleAsker:
     def _on_lost(self, text: str) -> None:
         self._lost = text
         self._came.set()
-
-
-def open_link(
-    line: Line, on_bytes: Callable[[bytes], None], on_lost: Callable[[str], None]
-) -> Link:
-    """The link of a line, not opened yet."""
-    if line.kind == LineKind.RS485:
-        from drivers.link.serial import SerialLink  # noqa: PLC0415 -- TCP needs no pyserial
-
-        return SerialLink(line, on_bytes, on_lost)
-    return TcpLink(line, on_bytes, on_lost)

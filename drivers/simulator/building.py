@@ -38,6 +38,8 @@ from drivers.simulator.scene import Playing, Scene, apply, fire_scene, recording
 from drivers.simulator.server import RtuLine, TcpLine, check_loopback
 from drivers.simulator.walk import Walk
 
+_BEAT_NS = 1 * S  # heartbeats of the simulated devices count up this often
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -89,6 +91,7 @@ class Building:
         self.faults = Faults(random.Random(self.options.seed))  # noqa: S311 -- a simulation, seeded on purpose
         self._walk: Walk | None = None
         self._next_walk_ns = 0
+        self._next_beat_ns = 0
         if self.options.walk:
             walk = Walk(plan, self.registers, self.options.seed)
             self.registers.changed = lambda p, measured: walk.recentre(p, measured=measured)
@@ -206,6 +209,9 @@ class Building:
                 self._playing = None
                 for tell in self.on_scene_end:
                     tell()
+        if now_ns >= self._next_beat_ns:
+            self.registers.beat(shared=self._walk is not None)
+            self._next_beat_ns = now_ns + _BEAT_NS
         if self._walk is not None and now_ns >= self._next_walk_ns:
             self._walk.step()
             late_ns = now_ns - self._next_walk_ns

@@ -62,6 +62,11 @@ class Registers:
         for output in self._plan.outputs:
             table = ranges.setdefault(output.device, {}).setdefault(COILS, [])
             table.append((output.coil, output.coil + 1))
+        for index, d in enumerate(self._plan.devices):
+            if d.heartbeat:
+                function, address, width, _ = d.heartbeat
+                table = ranges.setdefault(index, {}).setdefault(function, [])
+                table.append((address, address + width))
         word = 0
         for device, tables in ranges.items():
             start = word
@@ -98,6 +103,15 @@ class Registers:
                 )  # fmt: skip
                 fields[point] = (*fields.get(point, ()), field)
         return fields
+
+    def beat(self, *, shared: bool) -> None:
+        """Every living device counts its heartbeat on; `shared`: also where a point shows it."""
+        for index, device in enumerate(self._plan.devices):
+            if device.heartbeat:
+                word = self.word(index, *device.heartbeat[:2])
+                assert word is not None, "a heartbeat lies within its own run"
+                if shared or word not in self._sharers:
+                    self.memory[word] = (int(self.memory[word]) + 1) & 0xFFFF
 
     def _count_sharers(self) -> dict[int, int]:
         count: dict[int, int] = {}

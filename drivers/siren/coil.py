@@ -2,16 +2,22 @@
 
 An order is level-triggered: the last one stands, is written until it is acknowledged, read back,
 and written again whenever the coil is found otherwise (a relay board that lost its supply comes
-back with its sirens off). Failures are retried for ever at a bounded pace.
+back with its sirens off). A board that lets go of its outputs when no master writes for a while is
+written to more often than that. Failures are retried for ever at a bounded pace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from config.limits import MODBUS_READ_BITS_MAX, ORDER_RETRY_NS_MAX, ORDER_RETRY_NS_MIN
+from config.limits import (
+    MODBUS_READ_BITS_MAX,
+    ORDER_RETRY_NS_MAX,
+    ORDER_RETRY_NS_MIN,
+    REFRESH_PARTS,
+)
 from config.plan import Output
 from drivers.modbus.frame import Query, read_query, write_coil_query
 from drivers.modbus.schedule import FOREVER_NS
@@ -68,8 +74,19 @@ def _pace_ns(failures: int) -> int:
 class Coils:
     """All outputs of one line."""
 
-    def __init__(self, outputs: Sequence[tuple[int, int, Output]]) -> None:
-        """outputs: (index in the plan, unit, output)."""
+    def __init__(
+        self,
+        outputs: Sequence[tuple[int, int, Output]],
+        timeouts_ns: Mapping[int, int] | None = None,
+    ) -> None:
+        """outputs: (index in the plan, unit, output). timeouts_ns: of units that have one."""
+        timeouts = timeouts_ns or {}
+        self._refresh_ns = {
+            index: timeouts[unit] // REFRESH_PARTS
+            for index, unit, _ in outputs
+            if timeouts.get(unit)
+        }
+        self._refresh_at_ns: dict[int, int] = {}  # of coils that are on and must be written again
         self._coils = {index: Coil(index, unit, out.coil) for index, unit, out in outputs}
         self._boards = {unit: _Board() for _, unit, _ in outputs}
         self._pending: dict[int, Coil] = {}  # in the order of their orders
@@ -82,6 +99,7 @@ class Coils:
         coil = self._coils[output]
         if coil.wanted == on:
             return
+        self._refresh_at_ns.pop(output, None)
         coil.wanted = on
         coil.stage = _Stage.WRITE
         coil.failures = 0
@@ -91,9 +109,10 @@ class Coils:
 
     def next_ns(self) -> int:
         """When something is to be written or verified; FOREVER_NS when all reads as ordered."""
+        refresh_ns = min(self._refresh_at_ns.values(), default=FOREVER_NS)
         if not self._pending:
-            return FOREVER_NS
-        return min(self._ready_ns(coil) for coil in self._pending.values())
+            return refresh_ns
+        return min(refresh_ns, *(self._ready_ns(coil) for coil in self._pending.values()))
 
     def pick(self, now_ns: int) -> Coil | CoilRun | None:
         """A coil to write, a run to read back, or nothing.
@@ -101,6 +120,10 @@ class Coils:
         Writes go before read-backs, so that every siren sounds before the first is verified;
         what failed before goes last, so that a dead board does not hold up another.
         """
+        for output in [o for o, at_ns in self._refresh_at_ns.items() if at_ns <= now_ns]:
+            del self._refresh_at_ns[output]  # comes back when it is written
+            self._coils[output].stage = _Stage.WRITE
+            self._pending[output] = self._coils[output]
         best: tuple[bool, bool] | None = None
         chosen: Coil | None = None
         for coil in self._pending.values():
@@ -142,6 +165,8 @@ class Coils:
                 coil.stage = _Stage.IDLE
                 coil.failures = 0
                 self._pending.pop(coil.output, None)
+                if on and verifies and coil.output in self._refresh_ns:
+                    self._refresh_at_ns[coil.output] = now_ns + self._refresh_ns[coil.output]
             else:
                 coil.stage = _Stage.WRITE
                 self._pending[coil.output] = coil

@@ -31,9 +31,10 @@ from config.plan import (
     Poll,
 )
 from drivers.link.loop import new_loop
-from drivers.modbus.frame import RtuMatcher, read_query, rtu_frame
+from drivers.modbus.frame import RtuMatcher, rtu_frame
 from drivers.modbus.master import BusMaster
 from drivers.modbus.planner import Want, plan_requests
+from drivers.modbus.polling import PollWork
 from drivers.modbus.schedule import Schedule, Slot, Unit
 from drivers.modbus.timing import LineTiming
 from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
@@ -248,50 +249,76 @@ class Corrupted:
     """What came of a simulated line on which one byte in a hundred is changed."""
 
     wrong: int = 0  # values taken that were never sent
-    taken: int = 0
+    taken: int = 0  # replies with a right checksum
+    blocks: int = 0  # readings told
+    passed: int = 0  # wrong replies whose checksum was right all the same
+    doubted: int = 0  # reads made once more
     crc_errors: int = 0
     given_up: int = 0  # times that the schedule took a unit for dead
-    silence_ns_max: int = 0  # of one unit, without a reply
+    silence_ns_max: int = 0  # of one unit, without a reading
 
 
 def corrupted_transactions(count: int, seed: int) -> Corrupted:
-    """Matcher and schedule of UNITS units at 9,600 baud, each polled every 250 ms."""
+    """Matcher, polls and schedule of UNITS units at 9,600 baud, each polled every second."""
     rng = random.Random(seed)
-    timing = LineTiming(Line("riser", "rs485", baud=9_600))
+    line = Line("riser", "rs485", baud=9_600)
+    timing, plan = LineTiming(line), _plan(line)
     matcher, units = RtuMatcher(), [Unit(n + 1) for n in range(UNITS)]
-    query = [read_query(unit.number, 3, 0, REGISTERS) for unit in units]
-    slots = [Slot(u, q, S // 4, False, None) for u, q in zip(units, query, strict=True)]
+    works = [PollWork(plan, n, None) for n in range(UNITS)]
+    slots = [Slot(u, w.query, S, False, w) for u, w in zip(units, works, strict=True)]
     schedule = Schedule(slots, timing.reply_timeout_ns)
     schedule.start(0, range(UNITS))
-    out, now_ns, good_ns = Corrupted(), 0, timing.likely_ns(query[0])
+    good_ns = timing.likely_ns(works[0].query)
+    out, now_ns, told_ns = Corrupted(), 0, [0] * UNITS
     for number in range(count):
         slot = schedule.pick(now_ns)
         while slot is None:
             now_ns = max(now_ns + 1, schedule.next_ns())
             slot = schedule.pick(now_ns)
-        unit = slot.unit
-        payload = struct.pack(">IQQ", number, number * 7_919, number * 104_729)
+        unit, work = slot.unit, slot.work
+        # The registers change with every reading that was told, not while they are read again.
+        payload = struct.pack(">IQQ", unit.number, told_ns[unit.number - 1], number % 7 // 6)
         matcher.expect(slot.query)
         reply = _spoil(rng, rtu_frame(unit.number, bytes((3, 2 * REGISTERS)) + payload))
         verdict = matcher.feed(reply)
         damaged = matcher.damaged
-        out.crc_errors += matcher.settle().crc_errors
-        if verdict is not None:
+        found = matcher.settle()
+        out.crc_errors += found.crc_errors
+        unit.discarded(found)
+        if isinstance(verdict, bytes):
             now_ns += good_ns
-            out.silence_ns_max = max(out.silence_ns_max, now_ns - unit.last_reply_ns)
             unit.took(good_ns, now_ns)
-            schedule.succeeded(slot, now_ns)
             out.taken += 1
-            out.wrong += verdict != payload
+            out.passed += verdict != payload
+            told = work.took(verdict, now_ns, good_ns, noisy=unit.noisy)
+            out.doubted += told.doubted
+            for block in told.blocks:
+                _judge(out, block, payload)
+                silence_ns = now_ns - told_ns[unit.number - 1]
+                out.silence_ns_max = max(out.silence_ns_max, silence_ns)
+                told_ns[unit.number - 1] = now_ns
+            (schedule.at_once if told.again else schedule.succeeded)(slot, now_ns)
             continue
+        unit.spoilt()
         unit.malformed_run = 0 if damaged else unit.malformed_run + 1
         now_ns += good_ns + DAMAGED_WAIT_NS if damaged else timing.worst_ns(slot.query)
         if damaged or unit.malformed_run <= MALFORMED_RUN_MAX:
             schedule.damaged(slot, now_ns, whole=damaged)
         else:
             schedule.unanswered(slot, now_ns)
+        for block in work.give_up(slot.due_ns):
+            _judge(out, block, payload)
         out.given_up += unit.dead
     return out
+
+
+def _judge(out: Corrupted, block: ReadingBlock, payload: bytes) -> None:
+    """A register is right when the unit had that value at one of the reads."""
+    out.blocks += 1
+    sent = np.frombuffer(payload, ">u2").astype(float)
+    right = block.value == sent
+    right[-1] |= block.value[-1] in (0, 1)  # the register that moves between reads
+    out.wrong += int((~right).sum())
 
 
 def _spoil(rng: random.Random, reply: bytes) -> bytes:
@@ -308,6 +335,9 @@ def _corrupted(figures: Figures, count: int) -> None:
     how = f"{count:,} simulated transactions of {REGISTERS} registers, 1 % of all bytes changed"
     figures.add("line_corrupted_wrong_values", found.wrong, "values", how, "0")
     figures.add("line_corrupted_given_up", found.given_up, "units taken for dead", how, "0")
+    figures.add("line_corrupted_passed", found.passed, "wrong replies with a right checksum", how)
+    figures.add("line_corrupted_doubted", 100 * found.doubted / count, "% of transactions", how)
+    figures.add("line_corrupted_blocks", 100 * found.blocks / count, "% of transactions", how)
     figures.add("line_corrupted_taken", 100 * found.taken / count, "% of transactions", how)
     figures.add("line_corrupted_silence", found.silence_ns_max / S, "s at most", how)
 

@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
-from bench import drain, durable, latency, lines, load, start
+from bench import alarm_cycle, control, drain, durable, latency, lines, load, receiver, start
 from bench.figures import Figures
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+Given = argparse.Namespace
+
+PARTS: dict[str, Callable[[Figures, Given], None]] = {
+    "start": lambda figures, _: start.measure(figures, 20, 500),
+    "load": lambda figures, given: _loads(figures, given.seconds),
+    "durable": lambda figures, _: durable.measure(figures),
+    "drain": lambda figures, _: drain.measure(figures),
+    "receiver": lambda figures, _: receiver.measure(figures),
+    "latency": lambda figures, given: latency.measure(figures, given.repeats),
+    "lines": lambda figures, given: lines.measure(figures, given.seconds),
+    "cycle": lambda figures, _: alarm_cycle.measure(figures),
+    "control": lambda figures, given: control.measure(figures, 20, 500, given.seconds),
+}
+"""In the order in which they are measured."""
+
+
+def _loads(figures: Figures, seconds: int) -> None:
+    for devices in (20, 2):
+        load.measure(figures, devices, 500, seconds)
 
 
 def main() -> None:
     """Run all, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", help="load, start, latency, durable, drain, lines; default all"
-    )
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--repeats", type=int, default=100, help="changes of each latency series")
     parser.add_argument("--seconds", type=int, default=60, help="length of each load")
-    args = parser.parse_args()
-    parts = args.parts or ["start", "load", "durable", "drain", "latency", "lines"]
+    given = parser.parse_args()
     figures = Figures()
-    if "start" in parts:
-        start.measure(figures, 20, 500)
-    if "load" in parts:
-        load.measure(figures, 20, 500, args.seconds)
-        load.measure(figures, 2, 500, args.seconds)
-    if "durable" in parts:
-        durable.measure(figures)
-    if "drain" in parts:
-        drain.measure(figures)
-    if "latency" in parts:
-        latency.measure(figures, args.repeats)
-    if "lines" in parts:
-        lines.measure(figures, args.seconds)
-    if not args.parts:
+    for name in given.parts or PARTS:
+        PARTS[name](figures, given)
+    if not given.parts:
         figures.write(DOCUMENT)
 
 

@@ -97,6 +97,7 @@ class Bench:
             "--trust", str(self.platform / "trust.json"), "--keys", str(self.platform),
             "--db", str(self.home / "received.db"),
         )  # fmt: skip
+        wait(lambda: b": connected" in (self.home / "log").read_bytes(), "receiver")
 
     def building(self, *args: str) -> None:
         """The simulator, a process of its own, controlled by JSON lines."""

@@ -12,7 +12,8 @@ from config.problems import Problem, Span, closest, path_text, render
 
 _HOLE = re.compile(r"(?<!\{)\{(\w+)\}(?!\})")
 _ID = re.compile(r'"([a-z_]+\.[a-z_0-9]+)"')
-SOURCES = [p for p in (Path(messages.__file__).parent).glob("*.py") if p.name != "messages.py"]
+HERE = Path(messages.__file__).parent
+SOURCES = [p for p in HERE.glob("*.py") if not p.name.endswith("messages.py")]
 
 
 @pytest.mark.parametrize("table", ["TEXTS", "HINTS"])
@@ -26,7 +27,7 @@ def test_both_languages_have_the_same_placeholders(table: str) -> None:
 def test_every_message_is_used_and_every_used_one_exists() -> None:
     text = "".join(p.read_text() for p in SOURCES)
     text += (Path(messages.__file__).parents[1] / "agent" / "compile.py").read_text()
-    plain = set(re.findall(r'"([a-z_]+(?:\.[a-z_0-9]+)?)"', text))
+    plain = set(re.findall(r'"([a-z_0-9]+(?:\.[a-z_0-9]+)?)"', text))
     assert not set(messages.TEXTS) - plain
     families = {m.split(".")[0] for m in (*messages.TEXTS, *messages.HINTS) if "." in m}
     said = {m for m in _ID.findall(text) if m.split(".")[0] in families}

@@ -12,9 +12,13 @@ from typer.testing import CliRunner
 
 from agent.cli import check, profile
 from agent.commission.prove import Proof, prove
+from agent.compile import check_file
+from config.limits import S
+from config.plan import decode_plan, encode_plan
 from config.problems import EXIT_CONFIG, Problems
 from config.profiles import DIRECTORY, Profile, load_profile, parse_profile, profile_names
 from config.rule_reader import RULE_KEYS
+from drivers.simulator.registers import Registers
 
 NAMES = profile_names()
 GENERIC = "generic;"
@@ -206,3 +210,42 @@ def test_show_list_and_unknown() -> None:
     status, text = run("profile", "show", "relay-9")
     assert (status, "did you mean 'relay-" in text) == (EXIT_CONFIG, True)
     assert "cases" in RULE_KEYS
+
+
+_SITE = """\
+site: {id: demo, name: Demo}
+links: {riser: {kind: rs485, port: /dev/ttyUSB0, baud: 9600, parity: none}}
+devices:
+  gas: {link: riser, unit: 1, profile: sensepoint-xcl, poll: 1s, use: [days_to_calibration]}
+  old: {link: riser, unit: 2, profile: sensepoint-xcl, poll: 1s, use: [supply], heartbeat: none}
+  own:
+    {link: riser, unit: 3, profile: sensepoint-xcl, poll: 1s, use: [supply],
+     heartbeat: {register: holding 7, within: 20s}}
+  relays: {link: riser, unit: 9, profile: ./slow-relays.yaml}
+sirens: {bell: {device: relays, coil: 0}}
+effects: [{when: {device: gas, state: fault}, sound: [bell]}]
+"""
+_RELAYS = """\
+profile: slow-relays
+title: Relays that let go
+manual: generic
+revision: "1"
+coils: 8
+output_timeout: 30s
+"""
+
+
+def test_a_profiles_heartbeat_and_output_timeout_reach_the_plan(tmp_path: Path) -> None:
+    (tmp_path / "slow-relays.yaml").write_text(_RELAYS)
+    (tmp_path / "site.yaml").write_text(_SITE)
+    checked = check_file(tmp_path / "site.yaml")
+    assert checked.plan is not None, [p.text() for p in checked.problems]
+    hearts = [d.heartbeat for d in checked.plan.devices]
+    assert hearts == [(3, 107, 1, 15 * S), (), (3, 7, 1, 20 * S), ()]
+    assert [d.output_timeout_ns for d in checked.plan.devices] == [0, 0, 0, 30 * S]
+    assert decode_plan(encode_plan(checked.plan)) == checked.plan
+    # A simulated detector lives as the real one does.
+    registers = Registers(checked.plan)
+    before = int(registers.read(0, 3, 107, 1)[0])
+    registers.beat(shared=False)
+    assert int(registers.read(0, 3, 107, 1)[0]) == before + 1

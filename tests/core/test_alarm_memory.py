@@ -258,7 +258,7 @@ def test_the_status_says_what_stands_in_words() -> None:
     assert found["zones"][0]["flags"][0] == "fire"
     assert found["outputs"][0] == {
         "name": "stair_a", "on": True, "pattern": "evacuate", "read_back": None,
-        "proven": False, "fault": False,
+        "proven": False, "fault": False, "disabled": False,
     }  # fmt: skip
     json.dumps(found)
     assert cbor2.loads(cbor2.dumps(found)) == found

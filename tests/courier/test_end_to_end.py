@@ -16,7 +16,7 @@ from brokers import GATEWAY, CourierProcess, Mosquitto, short_dir, until
 from agent.clock import SystemClock
 from agent.ipc import Client, IpcError
 from agent.receiver.report import report
-from agent.receiver.store import Store, StoreProblem
+from agent.receiver.store import StoreProblem, open_store
 from firmware_tools.keys import add_to_trust, create_keys, trust_entry
 
 RECORD = "import sys; from agent.record.main import main; sys.exit(main(sys.argv[1:]))"
@@ -123,7 +123,7 @@ class World:
 
     def known(self) -> dict[str, Any]:
         try:
-            store = Store(self.db, read_only=True)
+            store = open_store(str(self.db), read_only=True)
         except StoreProblem:
             return {"events": 0}
         try:
@@ -224,7 +224,7 @@ async def story(w: World) -> None:
 
 
 def _numbers(db: Path) -> list[int]:
-    store = Store(db, read_only=True)
+    store = open_store(str(db), read_only=True)
     try:
         return [row["seq"] for row in store.rows("select seq from events")]
     finally:

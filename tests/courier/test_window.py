@@ -179,11 +179,11 @@ def test_a_full_window_gives_up_durable_leftovers_before_what_only_it_has() -> N
     window.followed()
     for n in range(window.capacity - 2):
         assert window.offer(batch("telemetry", n)) is Offer.NEW
-    assert window.offer(batch("telemetry", 90)) is Offer.NEW
+    assert window.offer(batch("telemetry", 9_000)) is Offer.NEW
     assert "event0" not in names(list(window))
     assert "fire0" in names(list(window))
-    assert window.offer(batch("telemetry", 91)) is Offer.NEW
-    assert window.offer(batch("telemetry", 92)) is Offer.FULL
+    assert window.offer(batch("telemetry", 9_001)) is Offer.NEW
+    assert window.offer(batch("telemetry", 9_002)) is Offer.FULL
 
 
 @settings(max_examples=150, deadline=None)

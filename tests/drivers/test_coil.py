@@ -173,3 +173,25 @@ def test_whatever_happens_the_boards_end_as_ordered(script: list[tuple[int, bool
             now_ns += S
     assert {output: real[places[output]] for output in wanted} == wanted
     assert coils.next_ns() == FOREVER_NS
+
+
+def test_a_board_that_lets_go_is_written_to_before_it_does() -> None:
+    coils = Coils([(0, 9, Output("o", 0, 4)), (1, 8, Output("p", 1, 4))], {9: 3 * S})
+    for output in (0, 1):
+        coils.order(output, True)
+    for _ in range(2):
+        coils.wrote(_write(coils, 0), True)
+    for _ in range(2):
+        assert _verify(coils, b"\x01", 0)[0].on
+    assert coils.next_ns() == S, "three times in its timeout"
+    assert coils.pick(S - 1) is None
+    job = _write(coils, S)
+    assert (job.output, job.wanted) == (0, True)
+    coils.write_failed(job, S, silent=True)
+    coils.wrote(_write(coils, 2 * S), True)
+    assert _verify(coils, b"\x01", 2 * S) == [ReadBack(0, 2 * S, on=True, written=True)]
+    assert coils.next_ns() == 3 * S
+    coils.order(0, False)
+    coils.wrote(_write(coils, 2 * S), False)
+    _verify(coils, b"\x00", 2 * S)
+    assert coils.next_ns() == FOREVER_NS, "off is what the board falls back to"

@@ -304,6 +304,48 @@ def test_unplugged_and_plugged_in_again(tmp_path) -> None:
     asyncio.run(main())
 
 
+def test_an_adapter_that_comes_back_under_another_node_is_found(tmp_path, monkeypatch) -> None:
+    """Two adapters in /dev/serial/by-id. Ours is pulled and plugged in again while its old node
+    is taken by the other one, as happens when both were pulled: by its node it would be mistaken.
+    """
+    monkeypatch.setattr("drivers.link.port.SERIAL_DIRECTORY", tmp_path)
+    by_id = tmp_path / "by-id"
+    by_id.mkdir()
+    ours = by_id / "usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
+    other = by_id / "usb-FTDI_FT232R_USB_UART_B77700XX-if00-port0"
+
+    def memory(first: int) -> DeviceMemory:
+        made = DeviceMemory()
+        made.registers[:2] = [first, first + 1]
+        return made
+
+    async def main() -> None:
+        script, stranger = honest({1: memory(10)}, "rtu"), honest({1: memory(666)}, "rtu")
+        first = PtyPeer(script)
+        first.start()
+        ours.symlink_to(first.port)
+        sink = Sink()
+        line = Line("riser", "rs485", serial_port="usb:A50285BI", baud=115_200)
+        master = _master(line, [make_poll(0, 2)], sink)
+        async with running(master):
+            await sink.until(lambda: len(sink.blocks) >= 3)
+            await first.stop()
+            ours.unlink()
+            async with pty_peer(stranger) as taken:  # usually gets the very node that became free
+                other.symlink_to(taken.port)
+                await sink.until(lambda: any(not state.up for state in sink.lines))
+                seen = len(sink.blocks)
+                async with pty_peer(script) as second:
+                    assert second.port != taken.port
+                    ours.symlink_to(second.port)
+                    await sink.until(lambda: len(sink.blocks) >= seen + 3)
+        assert {tuple(v) for v in sink.values(0)} == {(10, 11)}
+        assert [state.up for state in sink.lines] == [True, False, True]
+        assert "closed" in sink.lines[1].text or "Input/output" in sink.lines[1].text
+
+    asyncio.run(main())
+
+
 def test_a_port_has_one_master() -> None:
     async def main() -> None:
         async with pty_peer(honest({}, "rtu")) as peer:

@@ -151,7 +151,7 @@ def test_a_reply_byte_by_byte_is_taken_and_one_too_late_is_not() -> None:
             master = _master(peer, polls, sink, reply_timeout_ns=100 * MS)
             async with running(master):
                 await sink.until(lambda: sink.failures)
-                assert sink.failures[0].why is Failure.MALFORMED
+                assert sink.failures[0].why is Failure.INCOMPLETE
                 late.set()
                 await sink.until(lambda: len(sink.blocks) >= 3)
             assert sink.values(0)[0] == [0, 1]

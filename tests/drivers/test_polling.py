@@ -18,6 +18,7 @@ from config.words import Flag, Mode, Quality
 from drivers.modbus.frame import Query
 from drivers.modbus.parts import Parts
 from drivers.modbus.polling import Heartbeat, PollWork, Told
+from drivers.modbus.schedule import FOREVER_NS
 from drivers.reading import Failure
 
 
@@ -176,7 +177,7 @@ def test_a_contact_that_stays_is_told_with_the_second_read_and_only_then() -> No
 def test_an_alarm_is_never_lost_on_the_way_to_its_second_read(late_ns: int) -> None:
     work = _contact()
     work.took(b"\0\1", S, MS)
-    assert [b.value[0] for b in work.give_up()] == [1]
+    assert [b.value[0] for b in work.give_up(FOREVER_NS)] == [1]
     work = _contact()
     work.took(b"\0\1", S, MS)
     told = _values(work.took(b"\0\0", S + late_ns, MS))

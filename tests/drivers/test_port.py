@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from drivers.link.direction import drives_direction
 from drivers.link.port import find_port
-from drivers.link.serial import drives_direction
 from drivers.link.stream import LinkError
 
 

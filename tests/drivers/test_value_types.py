@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from modbus_peers import make_poll
+from poll_encoder import PollEncoder
 
 from config.plan import NO_BIT, VALUE_TYPES, Poll, bit_field, type_width
 from config.words import Quality
-from drivers.modbus.values import PollDecoder, PollEncoder
+from drivers.modbus.values import PollDecoder
 
 _CODES = {
     "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f",

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from poll_encoder import PollEncoder
 
 from config.limits import MS
 from config.plan import NO_BIT, NO_RULE, VALUE_TYPES, Poll, WordRule
 from config.words import Flag, Quality
-from drivers.modbus.values import PollDecoder, PollEncoder, payload_bytes, value_width
+from drivers.modbus.values import PollDecoder, payload_bytes, value_width
 
 _FORMATS = {
     "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "float32": ">f",

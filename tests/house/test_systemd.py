@@ -119,7 +119,7 @@ def test_who_has_what() -> None:
 
 
 def test_the_users_are_those_that_the_sockets_know() -> None:
-    known = (ROOT / "agent" / "ipc.py").read_text(encoding="utf-8")
+    known = (ROOT / "agent" / "ipc_roles.py").read_text(encoding="utf-8")
     declared = (UNITS / "embergate.sysusers.conf").read_text(encoding="utf-8")
     for name in SERVICES:
         user = directives(name)["User"][0]

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import random
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateways import Gateway
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.receiver.export import Event, Selection, export_rows, write_csv, write_parquet
 from agent.receiver.ingest import ChainId, Ingest, Message, Note
-from agent.receiver.readings import export_readings, export_summaries
+from agent.receiver.readings import Reading
 from agent.receiver.report import report
-from agent.receiver.store import Store, StoreProblem
+from agent.receiver.sqlite import Sqlite
+from agent.receiver.store import StoreFailed, StoreProblem, open_store
 from agent.receiver.trust import read_trust
 from agent.uplink.ack import Ack, open_ack
 from agent.uplink.batch import hash_of
@@ -38,7 +42,9 @@ class World:
         self.open()
 
     def open(self) -> None:
-        self.store = Store(self.path)
+        self.store = open_store(str(self.path))
+        assert isinstance(self.store.engine, Sqlite)
+        self.db = self.store.engine.db
         self.ingest = Ingest(
             self.store, read_trust(self.trust), PLATFORM, lambda: 10**18, self.notes.append
         )
@@ -56,6 +62,10 @@ class World:
 
     def acked(self, acks: dict[ChainId, Ack]) -> dict[str, int]:
         return {lane: ack.seq for (_, _, lane), ack in acks.items()}
+
+    def rows(self) -> dict[str, list[tuple[object, ...]]]:
+        kept = ("batches", "events", "table_parts", "evidence", "chains")
+        return {t: self.store.engine.execute(f"select * from {t}") for t in kept}
 
     def codes(self) -> list[str]:
         return [f["code"] for f in report(self.store)["findings"]]
@@ -93,13 +103,13 @@ def test_batches_are_kept_decoded_and_acknowledged_with_their_hash(world: World)
 def test_readings_come_back_with_names_units_and_quality(world: World) -> None:
     g = world.gateway
     world.take(g.epoch(), g.table(), g.telemetry(4))
-    rows = list(export_readings(world.store))
+    rows = list(export_rows(world.store, "readings", Selection()))
     assert [(r.name, r.unit) for r in rows[:2]] == [("a.heat", "°C"), ("b.heat", "°C")]
     assert [r.value for r in rows if r.point == 7] == pytest.approx([20.0, 20.1, 20.2, 20.3])
     assert [(r.value, r.quality) for r in rows if r.point == 9] == [
         (1 / 3, "good"), (1 / 3, "good"), (1 / 3, "good"), (None, "stale"),
     ]  # fmt: skip
-    assert list(export_readings(world.store, "another")) == []
+    assert list(export_rows(world.store, "readings", Selection("another"))) == []
 
 
 def test_summaries_come_back_with_names_and_units_of_points_that_have_a_resolution(
@@ -108,11 +118,11 @@ def test_summaries_come_back_with_names_and_units_of_points_that_have_a_resoluti
     g = world.gateway
     acks = world.take(g.epoch(), g.table(), g.summary())
     assert world.acked(acks)["summary"] == 0
-    (row,) = export_summaries(world.store)
+    (row,) = export_rows(world.store, "summaries", Selection())
     assert (row.name, row.unit, row.samples, row.good) == ("a.heat", "°C", 4, 3)
     figures = (row.minimum, row.mean, row.maximum)
     assert figures == pytest.approx((20.0, 20.2, 20.3))
-    assert list(export_summaries(world.store, "another")) == []
+    assert list(export_rows(world.store, "summaries", Selection("another"))) == []
 
 
 def test_telemetry_before_its_table_is_counted_later(world: World) -> None:
@@ -128,13 +138,16 @@ def test_a_duplicate_changes_nothing_and_is_acknowledged_again(world: World) -> 
     g = world.gateway
     sent = [g.epoch(), g.events("event", "a"), g.events("event", "b")]
     first = world.take(*sent)
-    before = list(world.store.db.conn.iterdump())
+    before = world.rows()
     world.restart()
     again = world.take(*sent, *sent)
     assert world.acked(again) == world.acked(first)
-    after = [line for line in world.store.db.conn.iterdump() if "gateways" not in line]
-    assert after == [line for line in before if "gateways" not in line]
-    assert report(world.store)["findings"] == []
+    assert world.rows() == before
+    found = report(world.store)
+    assert found["findings"] == []
+    assert {(r["code"], r["lane"], r["count"]) for r in found["remarks"]} == {
+        ("duplicate", "epoch", 2), ("duplicate", "event", 4),
+    }  # fmt: skip
 
 
 def test_any_order_ends_whole(world: World) -> None:
@@ -241,11 +254,11 @@ def test_no_changed_byte_is_believed(world: World, data: st.DataObject) -> None:
 def test_what_the_store_does_not_take_is_neither_acknowledged_nor_remembered(world: World) -> None:
     g = world.gateway
     sent = [g.epoch(), g.events("event", "a")]
-    db = world.store.db
+    db = world.db
     (pages,) = db.execute("pragma page_count").fetchone()
     db.execute(f"pragma max_page_count = {pages}")
     big = [g.events("event", *("x" * 60 for _ in range(400))) for _ in range(6)]
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(StoreFailed):
         world.take(*sent, *big)
     assert world.store.rows("select count(*) as n from batches") == [{"n": 0}]
     db.execute("pragma max_page_count = 1000000")
@@ -254,7 +267,7 @@ def test_what_the_store_does_not_take_is_neither_acknowledged_nor_remembered(wor
 
 def test_one_receiver_writes_at_a_time(world: World) -> None:
     with pytest.raises(StoreProblem, match="one writes at a time"):
-        Store(world.path)
+        open_store(str(world.path))
     world.restart()
 
 
@@ -263,13 +276,13 @@ def test_a_report_can_be_read_beside_the_writer_and_needs_a_receivers_file(
 ) -> None:
     g = world.gateway
     world.take(g.epoch())
-    reader = Store(world.path, read_only=True)
+    reader = open_store(str(world.path), read_only=True)
     assert report(reader)["batches"] == 1
     reader.close()
     (tmp_path / "text.db").write_text("no database " * 100)
     for name in ("text.db", "missing.db"):
         with pytest.raises(StoreProblem):
-            Store(tmp_path / name, read_only=True)
+            open_store(str(tmp_path / name), read_only=True)
 
 
 # --- heartbeats ---
@@ -324,3 +337,57 @@ def test_a_heartbeat_with_another_hash_under_a_held_number_is_a_fork(world: Worl
     g.heads["event"] = replace(head, hash=b"another hash of thirty-two bytes")
     world.take(g.heartbeat(60))
     assert world.codes() == ["fork"]
+
+
+# --- exports and reports ---
+
+
+def test_rows_are_chosen_by_gateway_lane_and_time(world: World, tmp_path: Path) -> None:
+    g = world.gateway
+    world.take(g.epoch(), g.table(), g.telemetry(4), g.summary())
+    world.take(g.events("fire", "zone"), g.events("event", "a", "b"))
+    rows = [r for r in export_rows(world.store, "readings", Selection()) if isinstance(r, Reading)]
+    stamps = sorted({r.wall_ns for r in rows})
+    assert len(stamps) == 4
+    some = Selection(g.name, since_ns=stamps[1], until_ns=stamps[3])
+    chosen = list(export_rows(world.store, "readings", some))
+    assert {r.wall_ns for r in chosen if isinstance(r, Reading)} == set(stamps[1:3])
+    events = list(export_rows(world.store, "events", Selection(lane="fire")))
+    assert [e.what for e in events if isinstance(e, Event)] == ["zone"]
+    assert len(list(export_rows(world.store, "events", Selection()))) == 3
+    assert list(export_rows(world.store, "events", Selection(since_ns=2**62))) == []
+
+    for kind, count in (("readings", 8), ("summaries", 1), ("events", 3)):
+        path, text = tmp_path / f"{kind}.parquet", io.StringIO()
+        what = Selection(g.name)
+        assert write_parquet(kind, export_rows(world.store, kind, what), path) == count
+        write_csv(kind, export_rows(world.store, kind, what), text)
+        table = pyarrow.parquet.read_table(path)
+        lines = list(csv.DictReader(io.StringIO(text.getvalue())))
+        assert (table.num_rows, len(lines)) == (count, count)
+        assert table.column_names == list(lines[0])
+        assert [str(v or "") for v in table.column("gateway").to_pylist()] == [g.name] * count
+    values = pyarrow.parquet.read_table(tmp_path / "readings.parquet").column("value")
+    assert values.null_count == 1, "a value that is not a measurement is none"
+
+
+def test_a_report_names_keys_that_speak_from_two_places(world: World) -> None:
+    g, clone, other = world.gateway, Gateway(), Gateway("other", seed=9)
+    other.trust(world.trust)
+    world.restart()
+    world.take(g.epoch(), g.events("event", "a"), other.epoch())
+    clone.epoch()
+    world.take(clone.events("event", "of the copy"))
+    found = report(world.store)
+    assert found["clones"] == {"test-0417": ["fork"]}
+    assert report(world.store, "other")["clones"] == {}
+    assert [x["gateway"] for x in report(world.store, "other")["gateways"]] == ["other"]
+
+
+def test_monotonic_time_that_runs_back_is_a_remark(world: World) -> None:
+    g = world.gateway
+    first, second = g.epoch(), g.events("event", "a")
+    g._mono_ns -= 10**9 // 2
+    world.take(first, second, g.events("event", "b"))
+    found = report(world.store)
+    assert (found["findings"], [r["code"] for r in found["remarks"]]) == ([], ["clock_regression"])

@@ -20,6 +20,7 @@ from brokers import CourierProcess, Mosquitto, RecordPeer, mosquitto, short_dir,
 from gateways import Gateway, json_lines, platform_key
 from typer.testing import CliRunner, Result
 
+from agent.cli import received
 from agent.cli.receive import register
 from agent.courier.broker import address
 from agent.courier.mqtt import Dial, Link, Listener, connect
@@ -38,6 +39,7 @@ def command(*args: str) -> Result:
     """`embergate receive` in this process, for what ends by itself."""
     app = typer.Typer()
     register(app)
+    received.register(app)
     return CliRunner().invoke(app, args)
 
 
@@ -91,12 +93,12 @@ class Platform:
         return [row for row in json_lines(self.log) if row.get("what") == what]
 
     def ask(self, *args: str) -> str:
-        done = command("--db", str(self.db), *args)
+        done = command(*args, "--db", str(self.db))
         assert done.exit_code == 0, done.output
         return done.stdout
 
     def report(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.ask("--report", "--json"))
+        found: dict[str, Any] = json.loads(self.ask("receive", "--report", "--json"))
         return found
 
 
@@ -171,10 +173,10 @@ def test_from_sealed_bytes_to_rows_and_a_believed_acknowledgement() -> None:
         assert known["fires"][0]["to"] == ["fire"]
         lanes = {lane["lane"]: lane["acknowledged"] for lane in known["gateways"][0]["lanes"]}
         assert lanes == w.acked
-        rows = list(csv.DictReader(io.StringIO(w.platform.ask("--export"))))
+        rows = list(csv.DictReader(io.StringIO(w.platform.ask("export", "readings"))))
         assert len(rows) == 8
         assert (rows[0]["name"], rows[0]["value"]) == ("a.heat", "20.0")
-        assert "nothing is missing, forked or forged" in w.platform.ask("--report")
+        assert "nothing is missing, forked or forged" in w.platform.ask("receive", "--report")
         assert w.platform.stop() == 0
 
     run(scene)
@@ -276,7 +278,8 @@ def test_a_gateway_is_believed_as_soon_as_the_trust_list_has_it() -> None:
 
 def test_what_cannot_work_is_said_at_once(tmp_path: Path) -> None:
     def refused(*args: str) -> str:
-        done = command("--db", str(tmp_path / "db"), *args)
+        verb = [] if args[0] in ("export", "forget") else ["receive"]
+        done = command(*verb, *args, "--db", str(tmp_path / "db"))
         assert done.exit_code == 1, done.output
         assert isinstance(done.exception, SystemExit)
         return done.stderr
@@ -287,5 +290,10 @@ def test_what_cannot_work_is_said_at_once(tmp_path: Path) -> None:
     assert "platform-keys" in refused("--broker", "mqtt://127.0.0.1", *common)
     assert "are needed" in refused("--broker", "mqtts://a")
     assert "receiver's database" in refused("--report")
+    assert "receiver's database" in refused("export", "events")
+    assert "a time like" in refused("export", "events", "--since", "yesterday")
+    assert "--lane" in refused("export", "readings", "--lane", "fire")
+    assert "only PostgreSQL" in refused("forget", "--bulk-days", "30")
     platform_key(keys)
+    assert "name without" in refused("--broker", "mqtt://127.0.0.1", *common, "--group", "a/b")
     assert "embergate-fw public" in refused("--broker", "mqtt://127.0.0.1", *common)

@@ -1,0 +1,89 @@
+"""The tools speak English or Chinese, by --lang or the locale; and what registers say as text."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from pathlib import Path
+from string import Formatter
+
+import pytest
+import typer
+from commission_world import command, plan_of, serial_site, served
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.cli.language import BY_LOCALE, language
+from agent.cli.line_words import TEXTS
+from agent.commission.probe import texts
+
+FAST = ("--wait", "60ms", "--pause", "1ms", "--listen", "50ms", "--bauds", "9600")
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "zh_CN.UTF-8"}, "zh"),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C"}, "en"),
+        ({"LANG": "C", "LC_MESSAGES": "zh_TW"}, "zh"),
+        ({"LC_ALL": "", "LANG": "zh"}, "zh"),
+    ],
+)
+def test_the_locale_decides_unless_told(environ: dict[str, str], expected: str) -> None:
+    assert language(BY_LOCALE, environ) == expected
+    assert language("en", environ) == "en"
+    with pytest.raises(typer.BadParameter):
+        language("de", environ)
+
+
+@pytest.mark.parametrize("key", sorted(TEXTS))
+def test_both_languages_have_the_same_placeholders(key: str) -> None:
+    english, chinese = (
+        {field for _, field, _, _ in Formatter().parse(text) if field} for text in TEXTS[key]
+    )
+    assert english == chinese
+
+
+def test_commands_in_chinese() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        site, port = serial_site(Path(name))
+        with served(plan_of(site)):
+            status, text = command("scan", port, "--units", "3-3", *FAST, "--lang", "zh")
+            assert (status, "9600 8N1：从站 3 有应答" in text) == (0, True), text
+            status, text = command("probe", port, "3", "holding", "0", "2", "--lang", "zh")
+            assert (status, "寄存器" in text) == (0, True), text
+            args = ("write-coil", port, "9", "2", "on", "--lang", "zh")
+            status, text = command(*args)
+            assert (status, "确认现场人员知晓后" in text) == (1, True), text
+            status, text = command("watch", str(site), "sensor", "--for", "1s", "--lang", "zh")
+            assert (status, "时效" in text, "正常" in text) == (0, True, True), text
+        status, text = command("listen", "tcp:127.0.0.1:502", "--for", "1s", "--lang", "zh")
+        assert (status, "听不到其他主站" in text) == (1, True), text
+
+
+def _words(data: bytes, order: str = ">") -> list[int | None]:
+    data += b"\0" * (len(data) % 2)
+    return list(struct.unpack(f"{order}{len(data) // 2}H", data))
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding"),
+    [
+        (b"RCMB300", "ascii"),
+        ("泵房 3".encode(), "utf-8"),
+        ("泵房 3".encode("gb18030"), "gb18030"),
+        (b"RCMB300 \0\xde\xad\xbe\xef", "ascii"),
+    ],
+)
+@pytest.mark.parametrize(("order", "name"), [(">", "AB"), ("<", "BA")])
+def test_a_range_as_text(data: bytes, encoding: str, order: str, name: str) -> None:
+    found = [t for t in texts(_words(data, order)) if t.order == name]
+    expected = data.partition(b"\0")[0].rstrip().decode(encoding)
+    assert [(t.encoding, t.text) for t in found] == [(encoding, expected)]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 65_535)), max_size=40))
+def test_any_registers_as_text(words: list[int | None]) -> None:
+    for text in texts(words):
+        assert text.text.isprintable()

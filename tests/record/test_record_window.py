@@ -1,0 +1,112 @@
+"""The window of a courier: wider with what the platform takes, narrow when it is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from agent.record.offers import Courier, Flight, Stream
+from agent.record.ring import Entry, Ring
+from agent.record.sealer import EpochPlace, Number, Sealed
+from agent.record.shelf import Shelf
+from config.limits import (
+    COURIER_ACK_WAIT_NS,
+    COURIER_FIRE_WINDOW,
+    COURIER_FLIGHT_BYTES_MAX,
+    COURIER_WINDOW,
+    COURIER_WINDOW_MAX,
+)
+from config.words import Lane
+
+
+class Socket:
+    """The courier's end of the record's socket."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.unsent_bytes = 0
+
+    def send(self, message: dict[str, Any]) -> bool:
+        self.messages.append(message)
+        return True
+
+
+def backlog(count: int, size: int, *, unsigned: bool = False) -> tuple[Courier, Socket]:
+    place = EpochPlace(0, b"epoch--0", bytes(32))
+    shelf, ring = Shelf([place], [], 0), Ring()
+    for seq in range(count):
+        number = Number(Lane.EVENT, 0, seq)
+        entry = Entry(Sealed(number, b"epoch--0", bytes(size), seq.to_bytes(32, "big"), 0), 0)
+        ring.add(entry)
+        shelf.added(number)
+        entry.durable = True
+    courier, socket = Courier("platform", shelf, ring, [], unsigned=unsigned), Socket()
+    courier.follow(socket)
+    return courier, socket
+
+
+def no_store(_stream: Stream, _after: int) -> None:
+    raise AssertionError("everything is in memory")
+
+
+def under_way(socket: Socket, acked: int) -> int:
+    return len(socket.messages) - acked
+
+
+def test_a_backlog_leaves_ever_faster_and_never_more_than_the_widest_window() -> None:
+    courier, socket = backlog(3_000, 10)
+    courier.pump(0, no_store)
+    assert under_way(socket, 0) == COURIER_WINDOW
+    acked, seen = 0, []
+    while acked < 3_000:
+        acked = len(socket.messages)
+        courier.acknowledged(Number(Lane.EVENT, 0, acked - 1))
+        courier.pump(acked, no_store)
+        seen.append(under_way(socket, acked))
+    assert seen[:4] == [32, 64, 128, 256]
+    assert max(seen) == COURIER_WINDOW_MAX
+    assert [m["seq"] for m in socket.messages] == list(range(3_000))
+
+
+def test_a_platform_that_falls_silent_is_not_given_more() -> None:
+    courier, socket = backlog(1_000, 10)
+    courier.pump(0, no_store)
+    for acked in (16, 48, 112):
+        courier.acknowledged(Number(Lane.EVENT, 0, acked - 1))
+        courier.pump(1, no_store)
+    assert under_way(socket, 112) == 128
+    courier.pump(COURIER_ACK_WAIT_NS + 1, no_store)
+    courier.acknowledged(Number(Lane.EVENT, 0, 229))
+    courier.pump(COURIER_ACK_WAIT_NS + 2, no_store)
+    assert under_way(socket, 230) == COURIER_WINDOW + 118 < 2 * 128
+
+
+def test_large_batches_are_bounded_by_their_bytes() -> None:
+    size = COURIER_FLIGHT_BYTES_MAX // 8
+    courier, socket = backlog(100, size)
+    courier.pump(0, no_store)
+    assert under_way(socket, 0) == 8
+    courier.acknowledged(Number(Lane.EVENT, 0, 7))
+    courier.pump(1, no_store)
+    assert under_way(socket, 8) == 8
+
+
+def test_a_destination_without_signatures_keeps_its_narrow_window() -> None:
+    courier, socket = backlog(200, 10, unsigned=True)
+    courier._acked.clear()
+    courier.pump(0, no_store)
+    courier.acknowledged(Number(Lane.EVENT, 0, 15))
+    courier.pump(1, no_store)
+    assert under_way(socket, 16) == COURIER_WINDOW
+
+
+def test_counts_of_what_is_under_way_return_to_nothing() -> None:
+    flight = Flight()
+    for n in range(30):
+        lane = (Lane.FIRE, Lane.TELEMETRY, Lane.EVENT)[n % 3]
+        flight.add(Number(lane, 0, n), bytes(32), 7)
+    assert (flight.fire, flight.bulk, flight.bytes, len(flight)) == (10, 10, 210, 30)
+    fires: Callable[[Number], bool] = lambda n: n.lane == Lane.FIRE  # noqa: E731 -- a word for it
+    assert flight.landed(fires) == 10 > COURIER_FIRE_WINDOW
+    assert flight.landed(lambda n: True) == 20
+    assert (flight.fire, flight.bulk, flight.bytes, len(flight)) == (0, 0, 0, 0)
