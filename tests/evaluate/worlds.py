@@ -237,8 +237,8 @@ class World:
         offices = Offices(self.rooms, rng, self.harsh)
         sensors = Sensors(offices.size, rng, self.step_s, self.clean)
         fire = self.fire(rng) if self.growth else None
-        for _ in range(int(3600.0 // self.step_s)):  # as if it had stood there for long
-            offices.step(self.step_s)
+        for _ in range(60):  # as if it had stood there for long
+            offices.step(60.0)
         for number in range(int(self.length_s / self.step_s)):
             t_s = number * self.step_s
             true = offices.step(self.step_s)
