@@ -21,6 +21,7 @@ svg text{font:11px system-ui,sans-serif;fill:#444}.g{stroke:#e5e5e5}.z{stroke:#8
 .m{text-anchor:middle}.e{text-anchor:end}.small{color:#666;font-size:13px}
 """
 _EVENTS = {"prealarm": "pre-alarm", "fire": "fire"}
+_TRADES_MAX = 8  # drawings of one sweep
 _ALL = {**_EVENTS, "reference": "reference"}
 _FALSE = {"fires": "fires", "prealarms": "pre-alarms"}
 
@@ -224,11 +225,13 @@ def _sweep(say: Say, sweep: dict[str, Any], own: dict[str, dict[str, Any]]) -> l
     head.append(say("before ignition"))
     for word in _FALSE.values():
         head += [say("false {what}", what=say(word)), say("per point-day")]
-    drawing = svg_figures.trade(sweep, own, say)
+    drawings = [
+        svg_figures.trade(sweep, own, key, say) for key in own if key != "(all)"
+    ][:_TRADES_MAX]  # fmt: skip
     text = say("Median lead over false alarms per point-day; ring: the site file as it is.")
     return [
         f"<h2>{say('Sweep of {name}', name=escape(name))}</h2>",
-        f'{_legend(say)}{drawing}<p class="small">{text}</p>' if drawing else "",
+        f'{_legend(say)}{"".join(drawings)}<p class="small">{text}</p>',
         table(head, rows),
     ]
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from agent.evaluate.phrases import Say
+from agent.evaluate.phrases import Say, class_name
 from agent.evaluate.svg import EVENT_COLOURS, EVENT_WORDS, HEIGHT, WIDTH, Frame, nice_ticks
 
 _NAMES = 240  # px of names at the left
+_LABELS = 3  # of dots in one place
 
 
 def spans(rows: Sequence[tuple[str, str, float, float, float]], title: str) -> str:
@@ -45,45 +46,45 @@ def spans(rows: Sequence[tuple[str, str, float, float, float]], title: str) -> s
     return "".join(parts)
 
 
-def trade(sweep: dict[str, Any], own: dict[str, dict[str, Any]], say: Say) -> str:
-    """Median lead over false alarms per point-day, one dot a combination and event; "" of nothing.
+def trade(sweep: dict[str, Any], own: dict[str, dict[str, Any]], growth: str, say: Say) -> str:
+    """Median lead of a class over all false alarms per point-day; "" when it has no lead.
 
-    own: the classes of the site file without a change, as rings.
+    A dot a combination and event; those in one place share a label. own: the classes of the site
+    file without a change, as rings.
     """
-    dots: list[tuple[str, float, float, str]] = []  # event, x, y, label
-    for values, classes in [
-        *((step["values"], step["classes"]) for step in sweep["rows"]),
-        (None, own),
-    ]:
-        of_all: dict[str, Any] = classes.get("(all)") or next(iter(classes.values()), {})
+    found: dict[tuple[str, float, float], list[str]] = {}
+    for values, classes in [*((r["values"], r["classes"]) for r in sweep["rows"]), (None, own)]:
+        of_all = classes.get("(all)", classes[growth])
         for what in ("prealarm", "fire"):
-            lead = of_all.get(f"{what}_lead_s")
-            if not lead:
-                continue
-            rate = of_all[f"false_{what}s_per_point_day"] or 0.0
-            label = "" if values is None else " · ".join(f"{v:g}" for v in values)
-            dots.append((what, rate, lead["median"], label))
-    if not dots:
+            lead = classes[growth][f"{what}_lead_s"]
+            if lead:
+                rate = of_all[f"false_{what}s_per_point_day"] or 0.0
+                labels = found.setdefault((what, rate, lead["median"]), [])
+                labels.append("" if values is None else " · ".join(f"{v:g}" for v in values))
+    if not found:
         return ""
-    ys, most = [d[2] for d in dots], max(d[1] for d in dots)
+    ys, right = [y for _, _, y in found], max(x for _, x, _ in found) * 1.08 or 1.0
     spread = max(ys) - min(ys) or 1.0
-    right = most * 1.08 or 1.0
     frame = Frame(-0.04 * right, right, min(ys) - 0.06 * spread, max(ys) + 0.06 * spread)
     parts = [
         frame.open(f"{say('median lead s')} / {say('false alarms per point-day')}"),
         frame.grid(""),
         f'<text x="{WIDTH - 12}" y="{HEIGHT - 1}" class="e">{say("false alarms per point-day")}'
-        f'</text><text x="4" y="11">{say("median lead s")}</text>',
+        f'</text><text x="4" y="11">{escape(class_name(growth, say))}: {say("median lead s")}'
+        "</text>",
     ]
-    for what, rate, lead, label in dots:
+    for (what, rate, lead), labels in found.items():
         x, y, colour = frame.x(rate), frame.y(lead), EVENT_COLOURS[what]
-        if not label:
+        if "" in labels:
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="none" stroke="{colour}"/>')
+        named = [label for label in labels if label]
+        if not named:
             continue
-        text = f"{say(EVENT_WORDS[what])} {label}: {lead:.1f} s, {rate:.4g}"
+        text = f"{say(EVENT_WORDS[what])} {', '.join(named)}: {lead:.1f} s, {rate:.4g}"
+        shown = ", ".join(named[:_LABELS]) + (" …" if len(named) > _LABELS else "")
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"><title>{escape(text)}'
-            f'</title></circle><text x="{x + 7:.1f}" y="{y + 4:.1f}">{escape(label)}</text>'
+            f'</title></circle><text x="{x + 9:.1f}" y="{y + 4:.1f}">{escape(shown)}</text>'
         )
     parts.append("</svg>")
     return "".join(parts)

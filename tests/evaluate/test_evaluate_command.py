@@ -63,7 +63,10 @@ class Page(HTMLParser):
         values = dict(attrs)
         if tag == "svg":
             self.box = tuple(float(v) for v in str(values["viewbox"]).split()[2:])  # type: ignore[assignment]  # -- two numbers
-        for point in str(values.get("points", "")).split():
+        pairs = [("cx", "cy"), ("x1", "y1"), ("x2", "y2")]
+        pairs = [(x, y) for x, y in pairs if x in values] if tag != "svg" else []
+        places = [f"{values[x]},{values[y]}" for x, y in pairs]
+        for point in [*str(values.get("points") or "").split(), *places]:
             x, y = (float(v) for v in point.split(","))
             if not (0 <= x <= self.box[0] and 0 <= y <= self.box[1]):
                 self.outside.append(point)
@@ -151,7 +154,7 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
     assert "script" not in page.tags
     assert "svg" in page.tags
     assert not re.search(r"https?:|src=|@import|url\(", text)
-    assert text.count("<svg") == 6  # three courses, leads, times of classes, and the sweep
+    assert text.count("<svg") == 7  # three courses, leads, times of classes, two of the sweep
 
 
 def test_figures_of_the_report(folder: Path) -> None:
