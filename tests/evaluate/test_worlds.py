@@ -78,7 +78,7 @@ def test_offices_with_fast_sensors_are_silent(tmp_path: Path) -> None:
 def test_growing_fires_are_seen_before_the_reference(
     tmp_path: Path, growth: str, prealarm_s: float, fire_s: float
 ) -> None:
-    rows = fires(setting_of(tmp_path, site_text(1)), growth, 5)
+    rows = fires(setting_of(tmp_path, site_text(1)), growth, 4)
     figures = score.classes_of(rows)[growth]
     assert figures["reference_missed"] == 0
     assert figures["prealarm_missed"] == figures["fire_missed"] == 0
