@@ -9,7 +9,7 @@ from __future__ import annotations
 import marshal
 import os
 import struct
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Site:
     resolutions: dict[int, bytes]
     couriers: tuple[str, ...]
     unsigned: frozenset[str] = frozenset()  # couriers whose destination signs nothing
+    orders: dict[str, tuple[str, ...]] = field(default_factory=dict)  # courier -> what it may bring
 
 
 def read_site(path: Path) -> Site:
@@ -97,6 +98,7 @@ def site_of(plan: bytes) -> Site:
         resolutions=resolutions,
         couriers=_names(plan, "couriers"),
         unsigned=frozenset(c.name for c in section(plan, "couriers") if c.kind != "mqtt"),
+        orders={c.name: tuple(c.settings.get("commands", ())) for c in section(plan, "couriers")},
     )
 
 
