@@ -19,15 +19,20 @@ from config.limits import (
     EVALUATE_LEAD_NS_MAX,
     EVALUATE_RESET_NS_MAX,
     EVALUATE_RESET_NS_MIN,
+    EVALUATE_SWEEP_VALUES_MAX,
+    EVALUATE_SWEEPS_MAX,
     RECORDING_COLUMNS_MAX,
     S,
 )
+from config.plan import PARAMS
 from config.point_reader import POINT_KEYS, read_point
 from config.problems import Path
 from config.shape import Keys, Reader
+from config.sweep import Sweep, values_of
 from config.words import Mode
 
-_SECTION = Keys(("points",), ("zones", "recordings", "reference", "reset", "goals"))
+_SECTION = Keys(("points",), ("zones", "recordings", "reference", "reset", "goals", "sweeps"))
+_SWEEP = Keys((), PARAMS)
 _OF_THE_WIRE = ("register", "type", "word_order", "bit", "poll", "sentinels", "resolution")
 _POINT = Keys((), ("same_as", *(k for k in POINT_KEYS.all if k not in _OF_THE_WIRE)))
 _TRUTH = Keys((), ("class", "ignition"))
@@ -95,6 +100,7 @@ class Evaluation:
     reference: Reference = Reference()
     reset_ns: int | None = RESET_NS
     goals: tuple[Goal, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
 
 
 def read_evaluation(
@@ -112,9 +118,10 @@ def read_evaluation(
     reference = _reference(reader, found.get("reference"), (*path, "reference"))
     reset_ns = _reset(reader, found.get("reset"), (*path, "reset"))
     goals = _goals(reader, found.get("goals"), (*path, "goals"))
+    sweeps = _sweeps(reader, found.get("sweeps"), (*path, "sweeps"))
     if len(reader.problems) + reader.problems.left_off > before:
         return None
-    return Evaluation(columns, zones, truths, reference, reset_ns, goals)
+    return Evaluation(columns, zones, truths, reference, reset_ns, goals, sweeps)
 
 
 def _patterns(
@@ -268,3 +275,32 @@ def _goals(reader: Reader, node: yaml.Node | None, path: Path) -> tuple[Goal, ..
         spared = _texts(reader, found.get("except"), (*here, "except"))
         goals.append(Goal(growth or "", tuple(asked), spared))
     return tuple(goals)
+
+
+def _sweeps(reader: Reader, node: yaml.Node | None, path: Path) -> tuple[Sweep, ...]:
+    items = (reader.items(node, path) or []) if node is not None else []
+    if len(items) > EVALUATE_SWEEPS_MAX and node is not None:
+        most = str(EVALUATE_SWEEPS_MAX)
+        reader.problem("too_many", node, path, "", count=str(len(items)), most=most)
+        return ()
+    out = []
+    for item, here in items:
+        found = reader.fields(item, here, _SWEEP)
+        if not found:
+            if found is not None:
+                reader.wrong_shape(item, here, "a map")
+            continue
+        values = []
+        for key, value in found.items():
+            text = reader.text(value, (*here, key), "sweep values", NAME_MAX)
+            numbers = values_of(text) if text is not None else (0.0,)
+            if not numbers:
+                reader.wrong_shape(value, (*here, key), "sweep values")
+            values.append(numbers)
+        sweep = Sweep(tuple(found), tuple(values))
+        if len(sweep) > EVALUATE_SWEEP_VALUES_MAX:
+            most = str(EVALUATE_SWEEP_VALUES_MAX)
+            reader.problem("too_many", item, here, "", count=str(len(sweep)), most=most)
+            continue
+        out.append(sweep)
+    return tuple(out)

@@ -42,6 +42,7 @@ NOUNS: dict[str, Pair] = {
     "an IP address": ("an IP address", "IP 地址"),
     "an alarm rule": ("an alarm rule", "报警规则"),
     "nothing": ("nothing", "空值"),
+    "sweep values": ("values like 50,54,57 or 50:60:2", "50,54,57 或 50:60:2 形式的数值"),
     "siren": ("siren", "警报器"),
     "device": ("device", "设备"),
     "link": ("link", "线路"),

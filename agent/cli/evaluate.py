@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any
@@ -14,10 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from agent.core.kernel_loader import load_kernel
 from agent.evaluate import run
 from agent.evaluate.folder import list_recordings
-from agent.evaluate.report import goal_text, html_of
-from agent.evaluate.source import BadRecording
+from agent.evaluate.messages import Refused
+from agent.evaluate.phrases import Say, class_name, speaker
+from agent.evaluate.report import goal_text, html_of, interval, number
+from agent.evaluate.sweeps import parse_sweep
 from agent.evaluate.watch import Setting, read_setting
-from config.problems import EXIT_CONFIG, Problems, render
+from config.problems import EXIT_CONFIG, LANGUAGES, Problems, render
 
 GOAL_MISSED = 1
 
@@ -35,22 +39,30 @@ def evaluate(
     ] = None,
     sweep: Annotated[
         list[str] | None,
-        typer.Option(help="PARAMETER=VALUES, like fire_level=50,54,57 or trend_rise=5:20:5"),
+        typer.Option(
+            help="PARAMETER=VALUES, like fire_level=50,54,57 or trend_rise=5:20:5; several in one "
+            "text are a grid"
+        ),
     ] = None,
     against: Annotated[
         Path | None, typer.Option(help="a second site file: what if it were this one?")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="all figures, for programs")] = False,
+    lang: Annotated[
+        str, typer.Option("--lang", help="language of the report and of problems: en or zh")
+    ] = "en",
 ) -> None:
     """Replay recordings through the code of the field and score it.
 
     Exit 78 when a recording or a site file cannot be used, 1 when a goal of the site file is not
     reached.
     """
-    setting = _setting(site)
-    other = _setting(against) if against is not None else None
+    if lang not in LANGUAGES:
+        raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
+    setting = _setting(site, lang)
+    other = _setting(against, lang) if against is not None else None
     try:
-        sweeps = [run.parse_sweep(text) for text in sweep or ()]
+        sweeps = [*setting.evaluation.sweeps, *(parse_sweep(text) for text in sweep or ())]
         listed = list_recordings(data, setting.evaluation.truths)
         runs = run.runs(sweeps, against=other is not None)
         with _Bar(runs * len(listed)) as bar:
@@ -61,25 +73,25 @@ def evaluate(
             result = run.evaluate(
                 name, listed, setting, kernel.kernel, bar, sweeps=sweeps, against=other
             )
-    except (BadRecording, run.BadSweep) as e:
-        typer.echo(str(e), err=True)
+    except Refused as e:
+        typer.echo(e.text(lang), err=True)
         raise typer.Exit(EXIT_CONFIG) from None
     text = run.as_text(result.document)
-    written = _write(report, html_of(result), text) if report is not None else []
+    written = _write(report, html_of(result, lang), text) if report is not None else []
     if as_json:
         print(text, end="")
     else:
-        print(_summary(result.document), end="")
+        print(_summary(result.document, speaker(lang)), end="")
         for path in written:
             print(path)
     raise typer.Exit(0 if all(g["reached"] for g in result.document["goals"]) else GOAL_MISSED)
 
 
-def _setting(path: Path) -> Setting:
+def _setting(path: Path, lang: str) -> Setting:
     problems = Problems()
     setting = read_setting(path, problems)
     if setting is None:
-        typer.echo(render(problems.in_order(), "en", problems.left_off), err=True, nl=False)
+        typer.echo(render(problems.in_order(), lang, problems.left_off), err=True, nl=False)
         raise typer.Exit(EXIT_CONFIG)
     return setting
 
@@ -105,31 +117,49 @@ def _write(out: Path, html: str, text: str) -> list[Path]:
 # --- telling --------------------------------------------------------------------------------------
 
 
-def _summary(document: dict[str, Any]) -> str:
-    out = [f"{document['data']}, {document['site']['file']}:"]
-    head = f"  {'class':<12}{'n':>4} {'pre-alarm lead':>17} {'fire lead':>17}"
-    out.append(f"{head}  missed  before  false fires  faults")
-    out.append(f"  {'':<16} {'median':>9}{'least':>8} {'median':>9}{'least':>8}"
-               "  pre/fire  ignition  per point-day")  # fmt: skip
+def _summary(document: dict[str, Any], say: Say) -> str:
+    """A table of the classes and the goals, in columns of the terminal."""
+    leads = [say("{what} lead s", what=say(w)) for w in ("pre-alarm", "fire")]
+    rows = [[say("class"), say("n"), leads[0], say("95 %"), say("least"), leads[1], say("95 %"),
+             say("least"), say("missed pre/fire"), say("before ignition"),
+             say("false fires per point-day"), say("95 %"), say("faults")]]  # fmt: skip
     for name, c in document["classes"].items():
-        row = f"  {name[:12]:<12}{c['recordings']:>4}"
+        row = [class_name(name, say), str(c["recordings"])]
         for what in ("prealarm", "fire"):
             lead = c[f"{what}_lead_s"] or {}
-            row += f" {_seconds(lead.get('median')):>9}{_seconds(lead.get('least')):>8}"
-        false = c["false_fires_per_point_day"]
-        row += f"  {c['prealarm_missed']}/{c['fire_missed']}  {c['before_ignition']}"
-        row += f"  {c['false_fires']} ({'-' if false is None else f'{false:.4g}'})  {c['faults']}"
-        out.append(row)
+            row += [number(lead.get("median")), interval(lead.get("median_95")),
+                    number(lead.get("least"))]  # fmt: skip
+        row += [f"{c['prealarm_missed']}/{c['fire_missed']}", str(c["before_ignition"])]
+        per_day = "false_fires_per_point_day"
+        row += [number(c[per_day], 4), interval(c[f"{per_day}_95"], 4), str(c["faults"])]
+        rows.append(row)
+    out = [f"{document['data']}, {document['site']['file']}:", *_columns(rows)]
     for goal in document["goals"]:
-        found = "nothing" if goal["found"] is None else f"{goal['found']:.1f}{goal['unit']}"
-        word = "reached    " if goal["reached"] else "NOT REACHED"
+        found = say("nothing") if goal["found"] is None else f"{goal['found']:.1f}{goal['unit']}"
+        word = say("reached" if goal["reached"] else "NOT REACHED")
         worst = f" ({goal['worst']})" if goal["worst"] else ""
-        out.append(f"  {word} {goal['class']}: {goal_text(goal)}: {found}{worst}")
+        out.append(f"  {_padded(word, 11)} {goal['class']}: {goal_text(goal, say)}: {found}{worst}")
     return "".join(f"{line}\n" for line in out)
 
 
-def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f} s"
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of equal length below each other; the first column at the left, numbers at the right."""
+    widths = [max(_width(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  " + _padded(row[0], widths[0])
+        + "".join("  " + " " * (w - _width(c)) + c
+                  for c, w in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    ]  # fmt: skip
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """Cells of a terminal: a Chinese character has two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 class _Bar:

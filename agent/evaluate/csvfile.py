@@ -11,6 +11,7 @@ import csv
 import gzip
 import hashlib
 import math
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import IO
 
 import numpy as np
 
+from agent.evaluate.messages import Place
 from agent.evaluate.source import BadRecording, Frame, usual_step_ns
-from agent.evaluate.stamps import SECONDS, TIMESTAMP, Stamps
+from agent.evaluate.stamps import SECONDS, TIMESTAMP, BadStamp, Stamps
 from config.limits import (
     EVALUATE_BYTES_MAX,
     EVALUATE_LINE_CHARS_MAX,
@@ -31,6 +33,9 @@ from config.words import Quality
 
 SUFFIXES = (".csv", ".csv.gz")
 _FIRST_ROWS = 1_000  # that the usual step is taken from
+_NUMBER_WITH_A_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
+_FOREIGN = re.compile("[\ud800-\udfff]")  # what surrogateescape makes of bytes
+_SEPARATORS = {";": "';'", "\t": "'\\t'", "|": "'|'"}
 _BAD_WORDS = frozenset({"nan", "na", "n/a", "null", "none", "-"})
 
 
@@ -56,7 +61,7 @@ class CsvRecording:
                 if len(first) == _FIRST_ROWS:
                     break
         if not first:
-            raise BadRecording(f"{name}: row 2: expected rows below the header, found none")
+            raise BadRecording(Place(name, 2), "rows.none")
         self.interval_ns = usual_step_ns(first, S)
         span = max(self.interval_ns, max(first) - min(first))  # heard once: nobody knows how often
         self.steps_ns = {
@@ -107,10 +112,9 @@ class CsvRecording:
             try:
                 values.append(float(text) if "_" not in text else _refuse())
             except ValueError:
-                raise BadRecording(
-                    f"{self.name}: row {number}, column {wanted[i]}: "
-                    f"expected a number, found {cell!r:.60}"
-                ) from None
+                what = "number.comma" if _NUMBER_WITH_A_COMMA.fullmatch(text) else "number"
+                where = Place(self.name, number, wanted[i])
+                raise BadRecording(where, what, found=cell[:60]) from None
         value = np.array(values, np.float64)
         quality = np.where(np.isnan(value), np.uint8(Quality.BAD), np.uint8(Quality.GOOD))
         return Frame(ns, np.array(at, np.int32), value, quality)
@@ -118,28 +122,24 @@ class CsvRecording:
     def _stamp(self, stamps: Stamps, number: int, cells: list[str]) -> int:
         try:
             return stamps.read(cells[self._time])
-        except ValueError as e:
-            raise BadRecording(f"{self.name}: row {number}, column {stamps.column}: {e}") from None
+        except BadStamp as e:
+            where = Place(self.name, number, stamps.column)
+            raise BadRecording(where, e.what, **e.details) from None
 
     @contextlib.contextmanager
     def _rows(self) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
         """(header, rows with their numbers); every way to fail is a BadRecording."""
+        rows = _Rows(self.name)
         try:
             with _open(self._path) as text:
-                reader = csv.reader(_capped(self.name, text))
-                header = [cell.strip() for cell in next(reader, [])]
-                if len(header) > RECORDING_COLUMNS_MAX:
-                    raise BadRecording(
-                        f"{self.name}: row 1: {len(header)} columns, at most "
-                        f"{RECORDING_COLUMNS_MAX}"
-                    )
-                yield header, _checked(self.name, reader, len(header))
-        except UnicodeDecodeError:
-            raise BadRecording(f"{self.name}: expected UTF-8 text, found other bytes") from None
-        except (OSError, EOFError, zlib.error) as e:
-            raise BadRecording(f"{self.name}: cannot be read: {e}") from None
+                reader = csv.reader(rows.capped(text))
+                yield rows.header(reader), rows.checked(reader)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as e:
+            raise BadRecording(rows.here, "archive", reason=e) from None
+        except OSError as e:
+            raise BadRecording(Place(self.name), "unreadable", reason=e.strerror or e) from None
         except csv.Error as e:
-            raise BadRecording(f"{self.name}: this is not CSV: {e}") from None
+            raise BadRecording(rows.here, "csv", reason=e) from None
 
 
 def _refuse() -> float:
@@ -149,50 +149,70 @@ def _refuse() -> float:
 def _time_column(name: str, header: list[str]) -> int:
     doubled = sorted({c for c in header if header.count(c) > 1})
     if doubled:
-        raise BadRecording(f"{name}: row 1, column {doubled[0]}: this name is there twice")
+        raise BadRecording(Place(name, 1, doubled[0]), "name.twice")
     found = [c for c in (SECONDS, TIMESTAMP) if c in header]
     if not found:
-        listed = ", ".join(header[:8]) or "nothing"
-        raise BadRecording(
-            f"{name}: row 1: expected a column '{SECONDS}' or '{TIMESTAMP}', found {listed:.200}"
-        )
+        for mark, word in _SEPARATORS.items():
+            if {SECONDS, TIMESTAMP} & {c.strip() for c in ",".join(header).split(mark)}:
+                raise BadRecording(Place(name, 1), "separator", found=word)
+        raise BadRecording(Place(name, 1), "time.missing", found=", ".join(header[:8])[:200])
     if len(found) == 2:
-        raise BadRecording(
-            f"{name}: row 1, column {TIMESTAMP}: mixed time bases: there is '{SECONDS}', too; "
-            "keep one of them"
-        )
+        raise BadRecording(Place(name, 1, TIMESTAMP), "time.both")
     return header.index(found[0])
 
 
-def _checked(name: str, reader: Iterator[list[str]], size: int) -> Iterator[tuple[int, list[str]]]:
-    for number, cells in enumerate(reader, 2):
-        if number > EVALUATE_ROWS_MAX:
-            raise BadRecording(f"{name}: row {number}: more than {EVALUATE_ROWS_MAX} rows")
-        if not cells:
-            continue
-        if len(cells) != size:
-            where = f"column {min(len(cells), size) + 1}"
-            raise BadRecording(
-                f"{name}: row {number}, {where}: expected {size} cells, found {len(cells)}"
-            )
-        yield number, cells
+class _Rows:
+    """Rows with their numbers, and where reading is. A row that cannot be read is the next one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.row = 0  # the last that was read
+        self._size = 0
+
+    @property
+    def here(self) -> Place:
+        """The row that is being read."""
+        return Place(self.name, self.row + 1)
+
+    def header(self, reader: Iterator[list[str]]) -> list[str]:
+        cells = [cell.strip() for cell in next(reader, [])]
+        if len(cells) > RECORDING_COLUMNS_MAX:
+            most = RECORDING_COLUMNS_MAX
+            raise BadRecording(self.here, "columns.many", count=len(cells), most=most)
+        self._size = len(cells)
+        self.row = 1
+        return cells
+
+    def checked(self, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+        for cells in reader:
+            if self.row >= EVALUATE_ROWS_MAX:
+                raise BadRecording(self.here, "rows.many", most=EVALUATE_ROWS_MAX)
+            self.row += 1
+            if not cells:
+                continue
+            if len(cells) != self._size:
+                where = Place(self.name, self.row, str(min(len(cells), self._size) + 1))
+                raise BadRecording(where, "cells", count=self._size, found=len(cells))
+            yield self.row, cells
+
+    def capped(self, text: IO[str]) -> Iterator[str]:
+        left = EVALUATE_BYTES_MAX
+        while line := text.readline(EVALUATE_LINE_CHARS_MAX):
+            left -= len(line)
+            if left < 0:
+                raise BadRecording(self.here, "size", most=EVALUATE_BYTES_MAX)
+            if len(line) == EVALUATE_LINE_CHARS_MAX:
+                raise BadRecording(self.here, "line.long", most=EVALUATE_LINE_CHARS_MAX)
+            if not line.isascii() and _FOREIGN.search(line):
+                raise BadRecording(self.here, "encoding")
+            yield line
 
 
 def _open(path: Path) -> IO[str]:
+    """Text whose bytes that are no UTF-8 are left in it: only the line can say in which row."""
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _capped(name: str, text: IO[str]) -> Iterator[str]:
-    left = EVALUATE_BYTES_MAX
-    while line := text.readline(EVALUATE_LINE_CHARS_MAX):
-        left -= len(line)
-        if left < 0:
-            raise BadRecording(f"{name}: longer than {EVALUATE_BYTES_MAX} characters")
-        if len(line) == EVALUATE_LINE_CHARS_MAX:
-            raise BadRecording(f"{name}: a line is longer than {EVALUATE_LINE_CHARS_MAX}")
-        yield line
+        return gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _digest(path: Path) -> str:
@@ -200,4 +220,4 @@ def _digest(path: Path) -> str:
         with path.open("rb") as f:
             return hashlib.file_digest(f, "sha256").hexdigest()
     except OSError as e:
-        raise BadRecording(f"{path.name}: cannot be read: {e.strerror}") from None
+        raise BadRecording(Place(path.name), "unreadable", reason=e.strerror) from None

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.evaluate.csvfile import SUFFIXES, CsvRecording
+from agent.evaluate.messages import Place
 from agent.evaluate.record import recordings_of_a_record
 from agent.evaluate.source import BadRecording, Source
-from config.evaluation import Truth
+from config.evaluation import NAME_MAX, Truth
 from config.limits import EVALUATE_FILES_MAX, EVALUATE_INDEX_BYTES_MAX, EVALUATE_LEAD_NS_MAX, S
 
 INDEX = "index.json"
@@ -52,18 +53,19 @@ def list_recordings(folder: Path, truths: Sequence[Truth]) -> list[Listed | Repl
     if own is not None:
         return [Replayable(s.name, s, truth_of(s.name, {}, truths)) for s in own]
     if not folder.is_dir():
-        raise BadRecording(f"{folder.name}: expected a folder of recordings, found none")
+        raise BadRecording(Place(folder.name), "folder")
     index = _index(folder / INDEX)
     names = sorted(
         p.name for p in folder.iterdir() if p.name.endswith(SUFFIXES) and p.is_file()
     )  # fmt: skip
     if len(names) > EVALUATE_FILES_MAX:
-        raise BadRecording(f"{folder.name}: {len(names)} recordings, at most {EVALUATE_FILES_MAX}")
+        most = EVALUATE_FILES_MAX
+        raise BadRecording(Place(folder.name), "folder.many", count=len(names), most=most)
     for missing in sorted(set(index) - set(names)):
-        raise BadRecording(f"{INDEX}: '{missing}' is listed, but it is not in the folder")
+        raise BadRecording(Place(INDEX), "index.stranger", file=missing)
     if not names:
         wanted = ", ".join(f"*{s}" for s in SUFFIXES)
-        raise BadRecording(f"{folder.name}: expected recordings ({wanted}), found none")
+        raise BadRecording(Place(folder.name), "folder.empty", wanted=wanted)
     return [Listed(n, folder / n, truth_of(n, index, truths)) for n in names]
 
 
@@ -81,31 +83,31 @@ def _index(path: Path) -> dict[str, Truth]:
     except FileNotFoundError:
         return {}
     except OSError as e:
-        raise BadRecording(f"{INDEX}: cannot be read: {e.strerror}") from None
+        raise BadRecording(Place(INDEX), "unreadable", reason=e.strerror) from None
     if len(data) > EVALUATE_INDEX_BYTES_MAX:
-        raise BadRecording(f"{INDEX}: larger than {EVALUATE_INDEX_BYTES_MAX} bytes")
+        raise BadRecording(Place(INDEX), "index.size", most=EVALUATE_INDEX_BYTES_MAX)
     try:
         rows = json.loads(data)
     except (ValueError, RecursionError) as e:
-        raise BadRecording(f"{INDEX}: this is not JSON: {e}") from None
+        raise BadRecording(Place(INDEX), "index.json", reason=e) from None
     if not isinstance(rows, list):
-        raise BadRecording(f"{INDEX}: expected a list of recordings, found another shape")
+        raise BadRecording(Place(INDEX), "index.list")
     out: dict[str, Truth] = {}
     for number, row in enumerate(rows):
         truth = _entry(number, row)
         if truth.pattern in out:
-            raise BadRecording(f"{INDEX}: entry {number}: '{truth.pattern}' is listed twice")
+            raise BadRecording(_place(number), "index.twice", file=truth.pattern)
         out[truth.pattern] = truth
     return out
 
 
 def _entry(number: int, row: Any) -> Truth:
-    where = f"{INDEX}: entry {number}"
     if not isinstance(row, dict):
-        raise BadRecording(f"{where}: expected a map with file, kind and ignition_t_s")
+        raise BadRecording(_place(number), "index.map")
     for key in ("file", "kind"):
-        if not isinstance(row.get(key), str) or not 0 < len(row[key]) <= 256:
-            raise BadRecording(f"{where}: expected '{key}': a text, found {row.get(key)!r:.60}")
+        if not isinstance(row.get(key), str) or not 0 < len(row[key]) <= NAME_MAX:
+            found = f"{row.get(key)!r:.60}"
+            raise BadRecording(_place(number), "index.text", key=key, found=found)
     ignition = row.get("ignition_t_s", "")
     if ignition is None:
         return Truth(row["file"], row["kind"])
@@ -115,8 +117,9 @@ def _entry(number: int, row: Any) -> Truth:
         or not math.isfinite(ignition)
         or abs(ignition) * S > EVALUATE_LEAD_NS_MAX
     ):
-        raise BadRecording(
-            f"{where}: expected 'ignition_t_s': seconds, or null for a recording without fire, "
-            f"found {ignition!r:.60}"
-        )
+        raise BadRecording(_place(number), "index.ignition", found=f"{ignition!r:.60}")
     return Truth(row["file"], row["kind"], round(ignition * S))
+
+
+def _place(number: int) -> Place:
+    return Place(INDEX, number, unit="entry")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.evaluate.messages import Place
 from agent.evaluate.source import BadRecording, Frame, usual_step_ns
 from agent.receiver.readings import kept_batch
 from agent.uplink.batch import Batch
@@ -84,9 +85,9 @@ def _telling(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as e:
-        raise BadRecording(f"{path.name}: expected a gateway's record: {e}") from None
+        raise BadRecording(Place(path.name), "record", reason=e) from None
     except (UplinkError, LookupError, TypeError) as e:
-        raise BadRecording(f"{path.name}: a batch cannot be decoded: {e}") from None
+        raise BadRecording(Place(path.name), "record.batch", reason=e) from None
 
 
 @dataclass(slots=True)
@@ -157,10 +158,8 @@ class RecordedBoot:
     def _table(self, batch: Batch) -> Table:
         table = self.tables.get(batch.table)
         if table is None:
-            raise BadRecording(
-                f"{self.name}: batch {batch.seq}: its point table {batch.table.hex()[:16]} is "
-                "not in the record"
-            )
+            where = Place(self.name, batch.seq, unit="batch")
+            raise BadRecording(where, "record.table", table=batch.table.hex()[:16])
         return table
 
     def _decode(self, batch: Batch, table: Table) -> list[PollSamples]:
@@ -173,4 +172,5 @@ class RecordedBoot:
         try:
             return decode_columns(batch.data, steps, batch.mono_first_ns)
         except UplinkError as e:
-            raise BadRecording(f"{self.name}: batch {batch.seq}: {e}") from None
+            where = Place(self.name, batch.seq, unit="batch")
+            raise BadRecording(where, "record.batch", reason=e) from None

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from agent.evaluate import score
+from agent.evaluate import compare, score
 from agent.evaluate.folder import Listed, Replayable
 from agent.evaluate.replay import Replay
 from agent.evaluate.series import Series
 from agent.evaluate.watch import Setting, watch
-from config.limits import EVALUATE_SWEEP_VALUES_MAX
-from config.plan import PARAMS
-from config.problems import closest
+from config.sweep import Sweep
 
-VERSION = 1
+VERSION = 2
 _DIGITS = 9
 
 
@@ -35,52 +32,12 @@ class Told(Protocol):
         """The recording is done."""
 
 
-class BadSweep(Exception):  # noqa: N818 -- reaches a person as a problem
-    """A sweep cannot be read. The text says what was expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """One parameter, and the values it takes one after the other."""
-
-    parameter: str
-    values: tuple[float, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """document: all figures, ready for JSON. series: name of a recording -> its course."""
 
     document: dict[str, Any]
     series: dict[str, Series]
-
-
-def parse_sweep(text: str) -> Sweep:
-    """`fire_level=50,54,57` or `trend_rise=5:20:5` (first, last, step). Raises BadSweep."""
-    name, mark, rest = text.partition("=")
-    if not mark or name not in PARAMS:
-        near = closest(name, PARAMS)
-        hint = f"did you mean '{near}'?" if near else f"one of: {', '.join(PARAMS)}"
-        raise BadSweep(
-            f"--sweep {text[:100]}: expected PARAMETER=VALUES, found '{name[:60]}'; {hint}"
-        )
-    try:
-        if ":" in rest:
-            first, last, step = (float(v) for v in rest.split(":"))
-            size = math.floor((last - first) / step + 1e-9) + 1
-            values = [first + k * step for k in range(min(size, EVALUATE_SWEEP_VALUES_MAX + 1))]
-        else:
-            values = [float(v) for v in rest.split(",")]
-    except (ValueError, ZeroDivisionError, OverflowError):
-        values = []
-    if not values or not all(math.isfinite(v) for v in values):
-        raise BadSweep(
-            f"--sweep {text[:100]}: expected numbers in the points' own unit, like 50,54,57 or "
-            "50:60:2 (first, last, step)"
-        )
-    if len(values) > EVALUATE_SWEEP_VALUES_MAX:
-        raise BadSweep(f"--sweep {text[:100]}: at most {EVALUATE_SWEEP_VALUES_MAX} values")
-    return Sweep(name, tuple(float(f"{v:.12g}") for v in values))
 
 
 def evaluate(
@@ -106,25 +63,30 @@ def evaluate(
     }
     for sweep in sweeps:
         rows = []
-        for value in sweep.values:
-            changed = replace(setting, changes=((sweep.parameter, value),))
-            found, _ = _replay_all(listed, changed, kernel, told, f"{sweep.parameter}={value:g}: ")
-            rows.append({"value": value, "classes": score.classes_of(found)})
-        document["sweeps"].append({"parameter": sweep.parameter, "rows": rows})
+        for values in sweep.combinations():
+            changes = tuple(zip(sweep.parameters, values, strict=True))
+            words = " ".join(f"{name}={value:g}" for name, value in changes)
+            changed = replace(setting, changes=changes)
+            found, _ = _replay_all(listed, changed, kernel, told, f"{words}: ")
+            rows.append({"values": list(values), "classes": score.classes_of(found)})
+        document["sweeps"].append({"parameters": list(sweep.parameters), "rows": rows})
     if against is not None:
         found, _ = _replay_all(listed, against, kernel, told, f"{against.name}: ")
+        differences = compare.differences(recordings, found)
         document["against"] = {
             "site": _identity(against),
             "recordings": found,
             "classes": score.classes_of(found),
             "goals": score.judge(setting.evaluation.goals, found),
+            "differences": differences,
+            "differences_of_classes": compare.differences_of_classes(differences),
         }
     return Result(_rounded(document), series)
 
 
 def runs(sweeps: Sequence[Sweep], *, against: bool) -> int:
     """How many times the folder is replayed."""
-    return 1 + sum(len(s.values) for s in sweeps) + int(against)
+    return 1 + sum(len(s) for s in sweeps) + int(against)
 
 
 def as_text(document: dict[str, Any]) -> str:

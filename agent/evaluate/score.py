@@ -7,13 +7,13 @@ earlier than the reference.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from agent.evaluate.replay import Replayed
 from agent.evaluate.source import Source
+from agent.evaluate.spread import percentile, rate_95, spread
 from agent.evaluate.watch import Watch
 from config.evaluation import Goal, Truth
 
@@ -130,6 +130,7 @@ def _class(rows: Sequence[Figures]) -> Figures:
         false = sum(r["counts"].get("before", {}).get(f"{what}s", 0) for r in rows)
         out[f"false_{what}s"] = false
         out[f"false_{what}s_per_point_day"] = false / days if days else None
+        out[f"false_{what}s_per_point_day_95"] = rate_95(false, days)
     out["false_references"] = sum(r["reference_false"] for r in rows)
     out["before_ignition"] = sum(before_ignition(r) for r in rows)
     out["faults"] = sum(c["faults"] for r in rows for c in r["counts"].values())
@@ -142,28 +143,6 @@ def before_ignition(row: Figures) -> int:
         return 0
     counts = row["counts"].get("before", {})
     return int(counts.get("prealarms", 0) + counts.get("fires", 0))
-
-
-def spread(values: Sequence[float]) -> Figures | None:
-    """Median, 10th and 90th percentile, least and greatest; None of nothing."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return {
-        "median": percentile(ordered, 0.5),
-        "p10": percentile(ordered, 0.1),
-        "p90": percentile(ordered, 0.9),
-        "least": ordered[0],
-        "greatest": ordered[-1],
-    }
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """Of rising values, by linear interpolation."""
-    at = share * (len(ordered) - 1)
-    low = math.floor(at)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
 
 
 # --- goals ----------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.evaluate.messages import Refused
 
-class BadRecording(Exception):  # noqa: N818 -- reaches a person as a problem
+
+class BadRecording(Refused):
     """A recording cannot be used. The text names file, row (the header is row 1) and column."""
 
 

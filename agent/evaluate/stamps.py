@@ -13,11 +13,19 @@ _NS_MAX = 2**61
 _MS_FROM = 1e11  # 1973 in milliseconds, the year 5138 in seconds
 BASES = {
     "s": "seconds",
-    "epoch_s": "seconds since 1970",
-    "epoch_ms": "milliseconds since 1970",
-    "date": "dates without a zone",
-    "zoned": "dates with a zone",
-}
+    "epoch_s": "epoch seconds",
+    "epoch_ms": "epoch milliseconds",
+    "date": "plain dates",
+    "zoned": "zoned dates",
+}  # messages.NOUNS
+
+
+class BadStamp(ValueError):  # noqa: N818 -- reaches a person as a problem
+    """A cell is no time of this recording. what, details: a message and what fills it."""
+
+    def __init__(self, what: str, **details: str) -> None:
+        self.what, self.details = what, details
+        super().__init__(what)
 
 
 class Stamps:
@@ -30,21 +38,16 @@ class Stamps:
         self._last_ns: int | None = None
 
     def read(self, cell: str) -> int:
-        """Nanoseconds of a cell. Raises ValueError with what was expected and found."""
+        """Nanoseconds of a cell. Raises BadStamp."""
         ns, base = self._parse(cell.strip())
         if not self.base:
             self.base = base
         elif base != self.base:
-            raise ValueError(
-                f"mixed time bases: expected {BASES[self.base]} as above, found {cell!r:.60}"
-            )
+            raise BadStamp("time.base", noun=BASES[self.base], found=cell[:60])
         if self._last_ns is not None:
             step = ns - self._last_ns
             if step < -EVALUATE_BACK_NS_MAX or step > EVALUATE_AHEAD_NS_MAX:
-                raise ValueError(
-                    f"mixed time bases: a jump of {step / S:.10g} s from the row above; "
-                    "split the recording where its clock changed"
-                )
+                raise BadStamp("time.jump", step=f"{step / S:.10g}")
         self._last_ns = ns
         return ns
 
@@ -54,7 +57,7 @@ class Stamps:
         except ValueError:
             return self._date(cell)
         if not math.isfinite(number) or (abs(number) * S > _NS_MAX and self.column == SECONDS):
-            raise ValueError(f"expected a time in seconds, found {cell!r:.60}")
+            raise BadStamp("time", noun="seconds", found=cell[:60])
         if self.column == SECONDS:
             return round(number * S), "s"
         if abs(number) >= _MS_FROM:
@@ -62,15 +65,15 @@ class Stamps:
         return _bounded(round(number * S), cell), "epoch_s"
 
     def _date(self, cell: str) -> tuple[int, str]:
-        wanted = "seconds" if self.column == SECONDS else "a time like 2026-01-31 08:00:00"
+        wanted = "seconds" if self.column == SECONDS else "a date"
         if not cell:
-            raise ValueError(f"expected {wanted}, found nothing")
+            raise BadStamp("time.none", noun=wanted)
         try:
             at = datetime.fromisoformat(cell)
         except ValueError:
-            raise ValueError(f"expected {wanted}, found {cell!r:.60}") from None
+            raise BadStamp("time", noun=wanted, found=cell[:60]) from None
         if self.column == SECONDS:
-            raise ValueError(f"mixed time bases: expected seconds, found {cell!r:.60}")
+            raise BadStamp("time.base_of", noun=wanted, found=cell[:60])
         base = "date" if at.tzinfo is None else "zoned"
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
@@ -79,5 +82,5 @@ class Stamps:
 
 def _bounded(ns: int, cell: str) -> int:
     if abs(ns) > _NS_MAX:
-        raise ValueError(f"expected seconds since 1970, found {cell!r:.60}")
+        raise BadStamp("time", noun="epoch seconds", found=cell[:60])
     return ns

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.compile import compile_plan
+from agent.evaluate.messages import Place
 from agent.evaluate.source import BadRecording, Source
 from config import model, quantity
 from config.checks import check_site
@@ -97,10 +98,8 @@ def watch(setting: Setting, source: Source) -> Watch:
             chosen[column] = (*own[match.same_as if match is not None else column], True)
     if not chosen:
         listed = ", ".join(source.columns[:8])
-        raise BadRecording(
-            f"{source.name}: row 1: {setting.name} maps none of its columns: {listed:.300}; "
-            "name them under evaluate: points:"
-        )
+        where = Place(source.name, 1)
+        raise BadRecording(where, "column.none", site=setting.name, found=listed)
     wanted = list(chosen)
     label = -1
     if evaluation.reference.column:
@@ -134,9 +133,7 @@ def _named_columns_are_there(evaluation: Evaluation, source: Source) -> None:
     for name in named:
         if not _GLOB & set(name) and name not in source.columns:
             listed = ", ".join(source.columns[:8])
-            raise BadRecording(
-                f"{source.name}: row 1, column {name}: expected this column, found {listed:.300}"
-            )
+            raise BadRecording(Place(source.name, 1, name), "column.missing", found=listed)
 
 
 def _compile(

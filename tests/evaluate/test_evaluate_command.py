@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from recordings import SITE, cli, ramp
 
+from agent.evaluate import phrases
 from agent.record import store
 from agent.uplink.batch import Batch, Codec, seal
 from agent.uplink.columns import PollSamples, encode_columns
@@ -59,7 +63,10 @@ class Page(HTMLParser):
         values = dict(attrs)
         if tag == "svg":
             self.box = tuple(float(v) for v in str(values["viewbox"]).split()[2:])  # type: ignore[assignment]  # -- two numbers
-        for point in str(values.get("points", "")).split():
+        pairs = [("cx", "cy"), ("x1", "y1"), ("x2", "y2")]
+        pairs = [(x, y) for x, y in pairs if x in values] if tag != "svg" else []
+        places = [f"{values[x]},{values[y]}" for x, y in pairs]
+        for point in [*str(values.get("points") or "").split(), *places]:
             x, y = (float(v) for v in point.split(","))
             if not (0 <= x <= self.box[0] and 0 <= y <= self.box[1]):
                 self.outside.append(point)
@@ -81,6 +88,61 @@ def test_the_same_input_gives_the_same_report_to_the_byte(folder: Path) -> None:
     assert out.encode() == (first / "report.json").read_bytes()
 
 
+def test_another_process_gives_the_same_bytes(folder: Path) -> None:
+    """Another order of hashes, another time zone and locale: the same bytes."""
+    more = ("--sweep", "fire_level=55,57", "--against", str(folder / "site.yaml"))
+    first, second = folder / "one", folder / "two"
+    assert cli(*args(folder, "--report", str(first), *more))[0] == 0
+    changed = {"PYTHONHASHSEED": "77", "TZ": "Asia/Shanghai", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "agent.cli.main", "evaluate"]
+    subprocess.run(
+        [*command, *args(folder, "--report", str(second), *more)],
+        env={**os.environ, **changed}, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    for name in ("report.html", "report.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_a_page_in_chinese(folder: Path) -> None:
+    """The same figures; no phrase of ours is left in English, and each phrase can be filled."""
+    out = folder / "r.html"
+    more = ("--sweep", "fire_level=55,57", "--against", str(folder / "site.yaml"))
+    status, told, _ = cli(*args(folder, "--report", str(out), "--lang", "zh", *more))
+    assert status == 0
+    assert "达到" in told
+    text = out.read_text(encoding="utf-8")
+    page = Page()
+    page.feed(text)
+    assert (page.open, page.outside) == ([], [])
+    assert '<html lang="zh">' in text
+    shown = re.sub(r"<style>.*?</style>|<[^>]*>", " ", text, flags=re.DOTALL)
+    assert not re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", shown)
+    english = folder / "e.html"
+    assert cli(*args(folder, "--report", str(english), *more))[0] == 0
+    figures = [re.findall(r"<td>([-+.0-9…–]+)</td>", t) for t in (text, english.read_text("utf-8"))]
+    assert figures[0] == figures[1]
+    for phrase, chinese in phrases.PHRASES.items():
+        assert set(re.findall(r"\{\w+\}", phrase)) == set(re.findall(r"\{\w+\}", chinese)), phrase
+    assert cli(*args(folder, "--lang", "xx"))[0] == 2
+
+
+def test_sweeps_of_the_site_file(folder: Path) -> None:
+    site = folder / "site.yaml"
+    sweeps = '  sweeps: [{prealarm_level: "30,50", fire_level: "54:57:3"}, {trend_rise: "2"}]\n'
+    site.write_text(SITE + sweeps, encoding="utf-8")
+    document = json.loads(cli(*args(folder, "--json", "--sweep", "fire_level=57"))[1])
+    grid, one, given = document["sweeps"]
+    assert grid["parameters"] == ["prealarm_level", "fire_level"]
+    assert [r["values"] for r in grid["rows"]] == [[30, 54], [30, 57], [50, 54], [50, 57]]
+    assert (len(one["rows"]), given["parameters"]) == (1, ["fire_level"])
+    site.write_text(SITE + "  sweeps: [{fire_levl: 3, trend_rise: x}, {}]\n", encoding="utf-8")
+    status, _, err = cli(*args(folder))
+    assert status == 78
+    assert "unknown key 'fire_levl'" in err
+    assert "evaluate.sweeps[0].trend_rise: expected values like 50,54,57 or 50:60:2" in err
+    assert "evaluate.sweeps[1]: expected a map" in err
+
+
 def test_the_page_needs_nothing_else(folder: Path) -> None:
     out = folder / "r.html"
     cli(*args(folder, "--report", str(out), "--sweep", "fire_level=55,57"))
@@ -92,7 +154,7 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
     assert "script" not in page.tags
     assert "svg" in page.tags
     assert not re.search(r"https?:|src=|@import|url\(", text)
-    assert text.count("<svg") == 4  # three courses and the leads
+    assert text.count("<svg") == 7  # three courses, leads, times of classes, two of the sweep
 
 
 def test_figures_of_the_report(folder: Path) -> None:
@@ -111,9 +173,9 @@ def test_figures_of_the_report(folder: Path) -> None:
 def test_a_sweep_moves_what_it_should(folder: Path) -> None:
     document = json.loads(cli(*args(folder, "--json", "--sweep", "prealarm_level=30:50:10"))[1])
     (sweep,) = document["sweeps"]
-    assert sweep["parameter"] == "prealarm_level"
+    assert sweep["parameters"] == ["prealarm_level"]
     leads = [r["classes"]["burner"]["prealarm_lead_s"]["median"] for r in sweep["rows"]]
-    assert [r["value"] for r in sweep["rows"]] == [30, 40, 50]
+    assert [r["values"] for r in sweep["rows"]] == [[30], [40], [50]]
     assert leads == sorted(leads, reverse=True)
     assert leads[0] > leads[-1]
 
@@ -127,6 +189,11 @@ def test_what_if(folder: Path) -> None:
     mine, theirs = document["classes"]["burner"], document["against"]["classes"]["burner"]
     assert theirs["prealarm_lead_s"]["median"] < mine["prealarm_lead_s"]["median"]
     assert document["against"]["site"]["file"] == "other.yaml"
+    rows = document["against"]["differences"]
+    assert [(r["name"], r["prealarm_earlier_s"] is None) for r in rows] == [
+        ("fast.csv", False), ("quiet.csv", True), ("slow.csv", False),
+    ]  # fmt: skip
+    assert document["against"]["differences_of_classes"]["burner"]["prealarm_later"] == 1
     assert status == 0
     assert cli(*args(folder, "--report", str(folder / "w"), "--against", str(other)))[0] == 0
     assert "What if: other.yaml" in (folder / "w" / "report.html").read_text(encoding="utf-8")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent.evaluate import run, score
+from agent.evaluate import compare, score, spread
+from agent.evaluate.sweeps import BadSweep, parse_sweep
 from config.evaluation import Goal
 
 
@@ -21,10 +22,53 @@ def row(name: str, growth: str, **more: Any) -> dict[str, Any]:
 
 
 def test_percentiles_are_linear() -> None:
-    assert score.percentile([1.0, 2.0, 4.0], 0.5) == 2.0
-    assert score.percentile([1.0, 2.0, 4.0], 0.9) == pytest.approx(3.6)
-    assert score.percentile([3.0], 0.9) == 3.0
-    assert score.spread([]) is None
+    assert spread.percentile([1.0, 2.0, 4.0], 0.5) == 2.0
+    assert spread.percentile([1.0, 2.0, 4.0], 0.9) == pytest.approx(3.6)
+    assert spread.percentile([3.0], 0.9) == 3.0
+    assert spread.spread([]) is None
+
+
+def test_intervals_hold_what_they_should() -> None:
+    values = [float(v) for v in range(1, 42)]
+    found = spread.spread(values)
+    assert found is not None
+    low, high = found["median_95"]
+    assert 12 <= low < 21 < high <= 30  # the binomial interval of the median of 41: 14 and 28
+    assert found == spread.spread(list(reversed(values)))
+    assert spread.spread([4.0]) == {
+        "median": 4.0, "p10": 4.0, "p90": 4.0, "least": 4.0, "greatest": 4.0, "median_95": None,
+        "p90_95": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"),
+    [(0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.39), (400, 361.75, 441.2)],
+)
+def test_rare_counts_have_exact_intervals(count: int, low: float, high: float) -> None:
+    """The customary table of Poisson limits (Garwood)."""
+    found = spread.rate_95(count, 2.0)
+    assert found is not None
+    assert found == pytest.approx([low / 2, high / 2], rel=2e-3)
+    assert spread.rate_95(count, 0.0) is None
+
+
+def test_differences_of_two_site_files() -> None:
+    def found(name: str, fire: float | None, faults: int = 0) -> dict[str, Any]:
+        more = {"fire_t_s": fire, "prealarm_t_s": 5.0, "last_t_s": 100.0}
+        return row(name, "sofa", **more, counts={"before": {"fires": 1, "faults": faults}})
+
+    rows = compare.differences(
+        [found("a", 50.0), found("b", None, 2), found("c", None)],
+        [found("a", 42.0), found("b", 90.0), found("c", None)],
+    )
+    assert [r["fire_earlier_s"] for r in rows] == [8.0, 10.0, None]
+    assert [r["more_faults"] for r in rows] == [0, -2, 0]
+    of_all = compare.differences_of_classes(rows)
+    assert list(of_all) == ["sofa"]
+    assert (of_all["sofa"]["fire_earlier"], of_all["sofa"]["prealarm_later"]) == (2, 0)
+    assert of_all["sofa"]["fire_earlier_s"]["median"] == 9.0
+    assert of_all["sofa"]["more_false_fires"] == 0
 
 
 def test_classes_and_all_of_them() -> None:
@@ -77,14 +121,23 @@ def test_goals() -> None:
     ],
 )
 def test_sweeps_are_read(text: str, values: tuple[float, ...]) -> None:
-    assert run.parse_sweep(text).values == values
+    assert parse_sweep(text).values == (values,)
+
+
+def test_several_parameters_are_a_grid() -> None:
+    sweep = parse_sweep("fire_level=54,57  trend_rise=2:3:0.5")
+    assert sweep.parameters == ("fire_level", "trend_rise")
+    assert len(sweep) == 6
+    assert list(sweep.combinations())[:4] == [(54, 2), (54, 2.5), (54, 3), (57, 2)]
 
 
 @pytest.mark.parametrize(
     "text",
     ["fire=50", "fire_level", "fire_level=", "fire_level=a", "fire_level=1:2:0",
-     "fire_level=2:1:1", "fire_level=nan", "fire_level=0:1000:1", "fire_level=1:inf:1"],
+     "fire_level=2:1:1", "fire_level=nan", "fire_level=0:1000:1", "fire_level=1:inf:1", "",
+     "fire_level=1 fire_level=2", "fire_level=0:10:1 trend_rise=0:10:1"],
 )  # fmt: skip
 def test_bad_sweeps_are_refused(text: str) -> None:
-    with pytest.raises(run.BadSweep, match=r"^--sweep "):
-        run.parse_sweep(text)
+    with pytest.raises(BadSweep, match=r"^--sweep ") as caught:
+        parse_sweep(text)
+    assert caught.value.text("zh") != caught.value.text("en")
