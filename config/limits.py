@@ -433,3 +433,20 @@ WALK_NS_DEFAULT = 8 * 3_600 * S  # and every test ends after this
 WALK_NS_MAX = 12 * 3_600 * S
 DELAY_NS_MIN = 10 * S
 DELAY_NS_MAX = 600 * S  # T1 and T2 together (EN 54-2, 7.11; GB 4717)
+# --- open data ------------------------------------------------------------------------------
+OPENDATA_THINGS_MAX = 2_000  # zones, points and sirens with a topic of their own
+OPENDATA_EVERY_NS_DEFAULT = 10 * S  # a value that moves is told at most so often
+OPENDATA_EVERY_NS_MIN = 1 * S
+OPENDATA_EVERY_NS_MAX = 3_600 * S
+OPENDATA_SILENT_NS = 10 * S  # a field process without a picture for so long is asked anew
+OPENDATA_ASK_NS = 5 * S  # how often the status of field and record is asked for
+SCRAPE_REQUEST_BYTES_MAX = 8 * 1024
+SCRAPE_HEADERS_MAX = 64
+SCRAPE_CONNECTIONS_MAX = 8
+SCRAPE_READ_NS = 5 * S  # the whole request
+SCRAPE_WRITE_NS = 10 * S  # the whole answer
+SCRAPE_EVERY_NS = 1 * S  # the text is made at most so often, however many ask
+SCRAPE_LABEL_CHARS_MAX = 200
+SCRAPE_FAULTS_MAX = 200
+
+assert OPENDATA_SILENT_NS > 2 * FANOUT_NS

@@ -6,7 +6,7 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import alarm_messages, centre_messages, effect_messages
+from config import alarm_messages, centre_messages, effect_messages, opendata_messages
 
 Pair = tuple[str, str]
 
@@ -403,7 +403,10 @@ HINTS: dict[str, Pair] = {
     "need.kind": ("what it measures, e.g. kind: heat", "测量什么，例如 kind: heat"),
     "need.unit": ("the unit address of the device on its link", "设备在线路上的从站地址"),
     "need.link_kind": ("rs485, tcp, rtu_tcp or serial", "rs485、tcp、rtu_tcp 或 serial"),
-    "need.courier_kind": ("write kind: mqtt, gb26875 or dc09", "请写 kind: mqtt、gb26875 或 dc09"),
+    "need.courier_kind": (
+        "write kind: mqtt, gb26875, dc09, mqtt-json or prometheus",
+        "请写 kind: mqtt、gb26875、dc09、mqtt-json 或 prometheus",
+    ),
     "level.missing": (
         "write {first}: and a value in {unit}",
         "请写 {first}: 和以 {unit} 为单位的值",
@@ -476,6 +479,6 @@ HINTS: dict[str, Pair] = {
 
 for _more in (alarm_messages, effect_messages):
     NOUNS |= _more.NOUNS
-for _module in (alarm_messages, centre_messages, effect_messages):
+for _module in (alarm_messages, centre_messages, effect_messages, opendata_messages):
     TEXTS |= _module.TEXTS
     HINTS |= _module.HINTS

@@ -39,7 +39,11 @@ from config.limits import (
 from config.plan import PlanError, read_plan, section
 
 EX_CONFIG = 78
-OTHER_KINDS = {"gb26875": "agent.courier.gb26875", "dc09": "agent.courier.dc09"}
+OTHER_KINDS = {
+    "gb26875": "agent.courier.gb26875",
+    "dc09": "agent.courier.dc09",
+    "prometheus": "agent.opendata.prometheus",
+}
 _FLUSH_S = 1.0
 _ACK_PACKET_BYTES_MAX = 4 * MQTT_ACK_BYTES_MAX  # an acknowledgement with topic and properties
 

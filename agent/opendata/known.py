@@ -1,0 +1,60 @@
+"""What does not change while the process runs: of the plan, and of who else is asked."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.courier.broker import SettingsProblem
+from agent.ipc import Client, IpcError, Refused
+from config.plan import PointTable, read_plan, section
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One courier of open data, and the points of the plan; columns have one entry a point."""
+
+    name: str
+    site: str
+    site_name: str
+    settings: Mapping[str, Any]
+    ids: tuple[int, ...]
+    points: tuple[str, ...]
+    kinds: tuple[str, ...]
+    modes: bytes  # words.Mode
+
+
+def read_known(plan: Path, name: str, kind: str) -> Known:
+    """From the plan. Raises PlanError, SettingsProblem."""
+    data = read_plan(plan)
+    courier = next((c for c in section(data, "couriers") if c.name == name), None)
+    if courier is None or courier.kind != kind:
+        raise SettingsProblem(f"no courier of kind {kind} is called {name!r}")
+    table: PointTable = section(data, "points")
+    return Known(
+        name=name,
+        site=str(section(data, "site_id")),
+        site_name=str(section(data, "site_name")),
+        settings=courier.settings,
+        ids=struct.unpack(f"<{len(table)}I", table.ids),
+        points=table.names,
+        kinds=table.kinds,
+        modes=table.modes,
+    )
+
+
+async def status_of(socket: Path) -> dict[str, Any] | None:
+    """The status that a process tells; None when it does not."""
+    try:
+        client = await Client.connect(socket)
+    except IpcError:
+        return None
+    try:
+        return await client.call("status")
+    except (IpcError, Refused, TimeoutError):
+        return None
+    finally:
+        client.close()
