@@ -165,16 +165,6 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
             i, d.points, [point_index[f"{d.name}.{p.name}"] for p in d.points], rules
         )
     )
-    zones = []
-    devices = {d.name: d for d in site.devices}
-    for zone in site.zones:
-        members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(
-            Zone(
-                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
-                zone.acknowledge_ns, zone.investigate_ns,
-            )
-        )  # fmt: skip
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,
@@ -190,7 +180,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
-        zones=tuple(zones),
+        zones=_zones(site, point_index),
         outputs=tuple(
             Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
         ),
@@ -205,6 +195,20 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
             WalkGroup(g.name, tuple(zone_index[z] for z in g.zones)) for g in site.test_groups
         ),
     )
+
+
+def _zones(site: model.Site, point_index: Mapping[str, int]) -> tuple[Zone, ...]:
+    devices = {d.name: d for d in site.devices}
+    out = []
+    for zone in site.zones:
+        members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
+        out.append(
+            Zone(
+                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
+                zone.acknowledge_ns, zone.investigate_ns,
+            )
+        )  # fmt: skip
+    return tuple(out)
 
 
 def panel_row(device: int, port: model.PanelPort) -> Panel:

@@ -42,6 +42,7 @@ EX_CONFIG = 78
 OTHER_KINDS = {
     "gb26875": "agent.courier.gb26875",
     "dc09": "agent.courier.dc09",
+    "mqtt-json": "agent.opendata.mqtt_json",
     "prometheus": "agent.opendata.prometheus",
 }
 _FLUSH_S = 1.0

@@ -11,6 +11,7 @@ from typing import Any
 from agent.courier.broker import SettingsProblem
 from agent.ipc import Client, IpcError, Refused
 from config.plan import PointTable, read_plan, section
+from config.words import OPEN_DATA_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,14 @@ class Known:
     points: tuple[str, ...]
     kinds: tuple[str, ...]
     modes: bytes  # words.Mode
+    carriers: tuple[str, ...]  # the couriers that carry the record
 
 
 def read_known(plan: Path, name: str, kind: str) -> Known:
     """From the plan. Raises PlanError, SettingsProblem."""
     data = read_plan(plan)
-    courier = next((c for c in section(data, "couriers") if c.name == name), None)
+    couriers = section(data, "couriers")
+    courier = next((c for c in couriers if c.name == name), None)
     if courier is None or courier.kind != kind:
         raise SettingsProblem(f"no courier of kind {kind} is called {name!r}")
     table: PointTable = section(data, "points")
@@ -43,6 +46,7 @@ def read_known(plan: Path, name: str, kind: str) -> Known:
         points=table.names,
         kinds=table.kinds,
         modes=table.modes,
+        carriers=tuple(c.name for c in couriers if c.kind not in OPEN_DATA_KINDS),
     )
 
 

@@ -97,7 +97,8 @@ class World:
     async def start(self, courier: Courier, plan: Plan | None = None) -> None:
         """The process, with a plan of its own."""
         path = self.home / "plan.cbor"
-        path.write_bytes(encode_plan(replace(plan or self.plan, couriers=(courier,))))
+        whole = plan or self.plan
+        path.write_bytes(encode_plan(replace(whole, couriers=(*whole.couriers, courier))))
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "agent.courier.main", courier.name,
