@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.budget import budgets
+from agent.budget import budgets, with_speed
 from agent.compile_effects import compile_effects
 from config import model
 from config.checks import check_site
@@ -31,6 +31,7 @@ from config.plan import (
     Courier,
     DayHours,
     Device,
+    Input,
     Line,
     Output,
     Panel,
@@ -39,6 +40,7 @@ from config.plan import (
     Plan,
     PointTable,
     Poll,
+    SelfTest,
     WalkGroup,
     WordRule,
     Zone,
@@ -85,6 +87,7 @@ def _check(data: bytes, path: Path, problems: Problems) -> Checked:
         return Checked(problems.in_order(), problems.left_off)
     ledger = update(old, read.site)
     plan = compile_plan(read.site, ledger, digest(data, {**read.profiles, **read.dialects}, ledger))
+    plan = replace(plan, outputs=with_speed(plan))
     assert document is not None
     _check_time(plan, read.site, document, problems)
     if len(problems):
@@ -181,9 +184,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
         zones=_zones(site, point_index),
-        outputs=tuple(
-            Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
-        ),
+        outputs=_outputs(site, device_index),
         effects=compile_effects(site, refs),
         couriers=tuple(_courier(site, c) for c in site.couriers),
         panels=tuple(
@@ -194,6 +195,8 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         test_groups=tuple(
             WalkGroup(g.name, tuple(zone_index[z] for z in g.zones)) for g in site.test_groups
         ),
+        inputs=tuple(_input(i, point_index) for i in site.inputs),
+        self_tests=_self_tests(site.self_test),
     )
 
 
@@ -209,6 +212,48 @@ def _zones(site: model.Site, point_index: Mapping[str, int]) -> tuple[Zone, ...]
             )
         )  # fmt: skip
     return tuple(out)
+
+
+def _outputs(site: model.Site, device_index: Mapping[str, int]) -> tuple[Output, ...]:
+    """Sirens and signals. active_low of a line and idle_energised together say what "on" is."""
+    devices = {d.name: d for d in site.devices}
+    return tuple(
+        Output(
+            name=s.name,
+            device=-1 if s.chip else device_index[s.device],
+            coil=s.coil,
+            readback_ns=s.read_back_ns,
+            kind=str(s.kind),
+            chip=s.chip,
+            drive=s.drive,
+            inverted=s.active_low != s.idle_energised,
+            idle_energised=s.idle_energised,
+            means=tuple(str(m) for m in s.means),
+            timeout_ns=0 if s.chip else devices[s.device].output_timeout_ns,
+        )
+        for s in site.outputs
+    )
+
+
+def _input(item: model.Input, point_index: Mapping[str, int]) -> Input:
+    """A contact to ground is low while it is closed, one to the supply is high."""
+    low_is_closed = item.bias in ("pull-up", "none-low")
+    return Input(
+        name=item.name,
+        role=str(item.role),
+        chip=item.chip,
+        number=item.line if item.chip else point_index[item.point],
+        active_low=bool(item.chip) and low_is_closed == item.closed,
+        bias="none" if item.bias.startswith("none") else item.bias,
+        debounce_ns=item.debounce_ns,
+        inverted=not item.chip and not item.closed,
+    )
+
+
+def _self_tests(test: model.SelfTest) -> tuple[SelfTest, ...]:
+    if not test.silent_ns and not test.duration_ns:
+        return ()
+    return (SelfTest(test.silent_ns, test.weekday, test.minute, test.duration_ns, test.offset_s),)
 
 
 def panel_row(device: int, port: model.PanelPort) -> Panel:

@@ -26,6 +26,7 @@ from config.model import (
 from config.opendata_checks import check_open_data
 from config.problems import Path, Problem, Problems
 from config.registers import COIL, DISCRETE, short_form
+from config.signal_checks import check_inputs, check_outputs
 from config.words import Flag, LineKind
 
 _SERIAL_UNITS = range(1, 248)  # Modbus over serial line V1.02, 2.2: 0 is broadcast, 248+ reserved
@@ -39,7 +40,8 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     checks.devices()
     checks.zones()
     checks.alarms()
-    checks.sirens()
+    check_outputs(checks)
+    check_inputs(checks)
     effects = EffectChecks(checks)
     effects.rows()
     checks.centres()
@@ -183,7 +185,7 @@ class Checks:
 
     def centres(self) -> None:
         """Addresses are of points, zones or sirens that there are."""
-        sirens = {s.name for s in self.site.sirens}
+        sirens = {s.name for s in self.site.outputs}
         for courier in self.site.couriers:
             numbers: tuple[tuple[str, int], ...] = ()
             key = "addresses"
@@ -259,24 +261,6 @@ class Checks:
         if name in self.broken_zones:
             return ()
         return [p for _, p in named_points(self.zone_of[name].members, self.device_of)]
-
-    def sirens(self) -> None:
-        first: dict[tuple[str, int], str] = {}
-        for siren in self.site.sirens:
-            path: Path = ("sirens", siren.name)
-            known = self.device_of
-            if not self.reference("device", siren.device, known, (*path, "device"), ("devices",)):
-                continue
-            device = known[siren.device]
-            if device.panel is not None:
-                self.add("siren.panel", (*path, "device"), "siren.panel", value=siren.device)
-            if device.coils is not None and siren.coil >= device.coils:
-                self.add("siren.coil", (*path, "coil"), coil=str(siren.coil),
-                         count=str(device.coils), profile=device.profile)  # fmt: skip
-            other = first.setdefault((siren.device, siren.coil), siren.name)
-            if other != siren.name:
-                self.add("siren.twice", (*path, "coil"), other=other,
-                         line=self.line(("sirens", other)))  # fmt: skip
 
 
 def _bits_cross(first: Point, second: Point) -> bool:

@@ -33,9 +33,9 @@ def main_flag(point: Point) -> Flag:
 
 
 def things(site: Site, courier: MqttJsonCourier) -> int:
-    """How many topics of points, zones and sirens there are."""
+    """How many topics of points, zones and outputs there are."""
     zones = len(site.zones) if courier.zones else 0
-    return zones + len(chosen(site, courier.points)) + len(site.sirens)
+    return zones + len(chosen(site, courier.points)) + len(site.outputs)
 
 
 def too_many(site: Site, courier: MqttJsonCourier) -> bool:

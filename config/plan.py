@@ -259,12 +259,50 @@ class WalkGroup:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A siren coil with its read-back."""
+    """A coil or a GPIO line with its read-back, and what hangs on it."""
 
     name: str
-    device: int
-    coil: int  # 0-based
-    readback_ns: int = 1_000_000_000  # how often the coil is read back
+    device: int  # -1: a line of a GPIO chip
+    coil: int  # 0-based; the offset of a GPIO line
+    readback_ns: int = 1_000_000_000  # how often it is read back
+    kind: str = "siren"  # words.OutputKind
+    chip: str = ""  # path of the GPIO chip
+    drive: str = ""  # of a GPIO line: push-pull, open-drain, open-source
+    inverted: bool = False  # on is a coil that is off, a line that is low
+    idle_energised: bool = False  # current flows while the output is off
+    means: tuple[str, ...] = ()  # words.Meaning; the gateway itself drives it, not the matrix
+    steady: bool = False  # its line is too slow for a pattern: on is on
+    timeout_ns: int = 0  # its board lets go when it heard nothing for so long; 0: never, unknown
+
+    @property
+    def on_bus(self) -> bool:
+        """Whether a bus master drives it."""
+        return self.device >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A button or a supervision contact: a GPIO line, or a point that a device tells."""
+
+    name: str
+    role: str  # words.InputRole
+    chip: str = ""  # path of the GPIO chip; "": `number` is a point
+    number: int = 0  # offset of the line, or index of the point
+    active_low: bool = False  # of a GPIO line
+    bias: str = ""  # of a GPIO line: pull-up, pull-down, none
+    debounce_ns: int = 0
+    inverted: bool = False  # of a point: active while no flag of it stands
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """When outputs are tried. Wall time is the site's: UTC and a fixed offset."""
+
+    silent_ns: int = 0  # every so often; 0: never
+    weekday: int = -1  # of the audible test, 0 Monday; -1: never
+    minute: int = 0  # of the day
+    duration_ns: int = 0
+    offset_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +373,8 @@ class Plan:
     people: tuple[Person, ...] = ()
     day: tuple[DayHours, ...] = ()
     test_groups: tuple[WalkGroup, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    self_tests: tuple[SelfTest, ...] = ()
 
 
 _ROWS: dict[str, type[Any]] = {
@@ -350,6 +390,8 @@ _ROWS: dict[str, type[Any]] = {
     "people": Person,
     "day": DayHours,
     "test_groups": WalkGroup,
+    "inputs": Input,
+    "self_tests": SelfTest,
 }
 
 

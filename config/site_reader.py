@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path as FilePath
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import yaml
 from config import model
 from config.alarm_reader import read_day, read_investigation, read_walk_group
 from config.courier_reader import read_courier
+from config.detector_reader import read_kinds
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
 from config.effect_reader import read_effect
@@ -20,14 +22,12 @@ from config.limits import (
     ALARM_POLL_NS_MAX,
     DEVICES_MAX,
     EFFECTS_MAX,
+    INPUTS_MAX,
     LINES_MAX,
     MS,
     OUTPUTS_MAX,
     PEOPLE_MAX,
     POINTS_MAX,
-    READ_BACK_NS_DEFAULT,
-    READ_BACK_NS_MAX,
-    READ_BACK_NS_MIN,
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
     TURNAROUND_NS_MAX,
@@ -41,11 +41,25 @@ from config.problems import Path, Problems
 from config.profiles import Profile
 from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
+from config.signal_reader import read_input, read_self_test, read_signal, read_siren
 from config.words import Direction, LineKind
 
 _SITE = Keys(
     ("site", "links", "devices"),
-    ("zones", "sirens", "effects", "couriers", "evaluate", "people", "day", "test_groups"),
+    (
+        "zones",
+        "sirens",
+        "signals",
+        "inputs",
+        "self_test",
+        "effects",
+        "couriers",
+        "evaluate",
+        "people",
+        "day",
+        "test_groups",
+        "kinds",
+    ),
 )
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
@@ -60,7 +74,6 @@ _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115
 _PARITIES = ("none", "even", "odd")
 _REGIONS = ("cn", "eu", "us", "other")
 _ZONE = Keys(("points", "alarm"), ("trend", "investigation"))
-_SIREN = Keys(("device", "coil"), ("read_back",))
 
 T = TypeVar("T")
 
@@ -109,9 +122,17 @@ def read_site(
     found = found or {k.value: v for k, v in document.root.value if k.value in _SITE.all}
     head = reader.head(found["site"]) if "site" in found else None
     links: tuple[model.Link, ...] = reader.named(found, "links", LINES_MAX, reader.link)
+    if "kinds" in found:
+        read_kinds(reader, found["kinds"])
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
-    sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
+    sirens = reader.named(found, "sirens", OUTPUTS_MAX, partial(read_siren, reader))
+    room = OUTPUTS_MAX - len(sirens)
+    signals = reader.named(found, "signals", room, partial(read_signal, reader))
+    inputs = reader.named(found, "inputs", INPUTS_MAX, partial(read_input, reader))
+    self_test: model.SelfTest | None = model.SelfTest()
+    if "self_test" in found:
+        self_test = read_self_test(reader, found["self_test"])
     effects = reader.effects(found, head[2] if head is not None else "")
     couriers: tuple[model.AnyCourier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
@@ -127,10 +148,11 @@ def read_site(
     )
     if head is None or evaluation is None or len(problems) + problems.left_off > before:
         return None
+    assert self_test is not None, "a problem was said"
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers, people=people,
-        day=day or (), test_groups=groups,
+        day=day or (), test_groups=groups, signals=signals, inputs=inputs, self_test=self_test,
     )  # fmt: skip
     devices_read = reader.device_reader
     return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
@@ -312,18 +334,6 @@ class _SiteReader(Reader):
                 return number, window
         self.problem("alarm.form", node, path, "alarm.form", value=text)
         return None
-
-    def siren(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Siren | None:
-        found = self.fields(node, path, _SIREN, key)
-        if found is None:
-            return None
-        device = self.text(found["device"], (*path, "device"), "a device")
-        coil = self.integer(found["coil"], (*path, "coil"), 0, 65_535)
-        read_back = self._time(found, "read_back", path, READ_BACK_NS_MIN, READ_BACK_NS_MAX,
-                               READ_BACK_NS_DEFAULT)  # fmt: skip
-        if device is None or coil is None or read_back is None:
-            return None
-        return model.Siren(name=name, device=device, coil=coil, read_back_ns=read_back)
 
     def effects(self, found: dict[str, yaml.Node], region: str) -> tuple[model.Effect, ...]:
         if "effects" not in found:

@@ -61,6 +61,15 @@ class ReadBack:
 
 
 @dataclass(frozen=True, slots=True)
+class InputLevel:
+    """What a local input (index in Plan.inputs) reads; `on` is None when it cannot be read."""
+
+    input: int
+    mono_ns: int
+    on: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class LineState:
     """A line's link came up or went down.
 

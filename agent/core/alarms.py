@@ -240,10 +240,14 @@ def live_flags_of(bits: int, *, covered: bool) -> int:
 
 
 def _lose(alarms: Alarms, site: Site, k: int, bits: int) -> None:
-    """An analogue point lost while rising or in pre-alarm keeps its pre-alarm until reset."""
+    """An analogue point lost while rising or in pre-alarm keeps its pre-alarm until reset.
+
+    So does one whose last valid sample was over the fire level: one is no fire (it may be the
+    spike of a wire that breaks), but what follows, out of range or nothing, must not hide it.
+    """
     if (
         bits & _LOST
-        and bits & (kernels.PREALARM | kernels.TREND)
+        and bits & (kernels.PREALARM | kernels.TREND | kernels.WAS_OVER)
         and site.modes[k] == _ANALOGUE
         and not alarms.lost_in_alarm[k]
         and not alarms.gates[k] & _GATES

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from agent.core import alarms, classify, delay, disable, effects, walktest
+from agent.core import alarms, classify, delay, disable, effects, signals, walktest
 from agent.core.state import State
 from agent.core.types import Command, Now, Order, Record, Verb
 from config.limits import ORDER_TEXT_CHARS_MAX, S
@@ -21,7 +22,7 @@ _REAL = (Verb.EVACUATE, Verb.MANUAL)  # whoever orders these does not test, and 
 
 def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[Record]:
     """Carry out one order: its record first, then what came of it."""
-    body: dict[str, str | int] = {
+    body: dict[str, Any] = {
         "verb": command.verb.value,
         "who": command.who,
         "source": command.source,
@@ -29,15 +30,21 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     out: list[Record] = []
     if command.verb is Verb.ACKNOWLEDGE:
         body["points"] = alarms.acknowledge(state.alarms)
+        signals.seen(state)
     elif command.verb is Verb.SILENCE:
         if state.effects.active or state.alarms.vote.any():
             alarms.silence(state.alarms)
+        signals.seen(state)
         settle_outputs(state, now, out, orders)
     elif command.verb is Verb.RESET:
         stamp = (now.mono_ns, now.wall_ns)
         cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
-        body["cleared"], body["refused"] = cleared, refused
+        more_cleared, more_refused, more = signals.reset(state, now)
+        body["cleared"], body["refused"] = cleared + more_cleared, refused + more_refused
+        out += more
         effects.reset(state.effects, state.alarms)
+        if state.signals.manual is not None:  # its button is still down
+            effects.evacuate(state.effects, state.alarms)
         settle_outputs(state, now, out, orders)
     elif command.verb is Verb.EVACUATE:
         effects.evacuate(state.effects, state.alarms)
@@ -48,6 +55,10 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
         action = walktest.start if command.target else walktest.stop
         wrong, out = action(state, command, now)
         _say(body, command, wrong)
+    elif command.verb in signals.VERBS:
+        out += signals.obey(state, command, now, orders, body)
+        if command.verb is Verb.MANUAL:  # what a manual call point does, the gateway's own does
+            effects.evacuate(state.effects, state.alarms)
     if command.verb in _REAL:
         out += walktest.interrupt(state, now, f"{command.verb.value} by {command.who}")
         out += delay.interrupt(state, now)

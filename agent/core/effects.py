@@ -65,8 +65,6 @@ class Effects(Outputs):
     resetting: bool = False  # a reset was ordered since the last pass
     next_ns: int = FOREVER_NS  # when a delay or a pulse ends: a pass is due
     telling: frozenset[int] = frozenset()  # rows whose message stands
-    forced: dict[int, str] = field(default_factory=dict)  # output -> pattern, of a siren test
-    barred: frozenset[int] = frozenset()  # outputs that an operator disabled: they stay off
 
 
 def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
@@ -210,10 +208,7 @@ def _tests(effects: Effects, tested: Bools, want: matrix.U1, now_ns: int) -> Non
 
 
 def _overrule(effects: Effects, want: matrix.U1) -> None:
-    """A siren test sounds what nothing else sounds; a disabled output stays off."""
-    for output, pattern in effects.forced.items():
-        if want[output] == matrix.NOTHING:
-            want[output] = matrix.PATTERNS.index(pattern)
+    """A disabled output stays off."""
     for output in effects.barred:
         want[output] = matrix.NOTHING
 

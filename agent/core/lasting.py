@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent.core import classify, delay, disable, panel, walktest
+from agent.core import classify, delay, disable, panel, signals, walktest
 from agent.core.types import Now, Record
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def dump(state: State) -> dict[str, Any]:
         "delay": delay.dump(state),
         "past": classify.dump(state),
         "hushed": panel.dump(state.book, state.site),
+        "manual": signals.dump(state),
     }
     return {key: value for key, value in found.items() if value}
 

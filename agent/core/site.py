@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.rows import prepare
 from config.plan import PARAMS, Plan
 from config.words import Mode
 
@@ -22,7 +23,13 @@ GATEWAY_KINDS = frozenset({"contact", "manual"})
 
 
 HEAT, SMOKE, CO = 1, 2, 4
-QUANTITIES = {"heat": HEAT, "cable_temperature": HEAT, "smoke": SMOKE, "co": CO}
+QUANTITIES = {
+    "heat": HEAT,
+    "cable_temperature": HEAT,
+    "temperature": HEAT,
+    "smoke": SMOKE,
+    "co": CO,
+}
 """What of a fire a kind sees; two that agree are fire."""
 
 
@@ -38,7 +45,7 @@ class Site:
     from_panel: Bools  # [n] the alarm follows the panel's own reset
     stale_ns: I8  # [n]
     params: F8  # [n, PARAMS]
-    rows: F8  # [r, PARAMS] the different rows of params; the kernel reads these
+    rows: F8  # [r, kernels.ROW_COLUMNS] the different rows of params, prepared for the kernel
     row: U4  # [n] which of them is a point's
     zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
     member_point: I4  # [m]
@@ -99,7 +106,7 @@ def compile_site(plan: Plan) -> Site:
         from_panel=(modes == Mode.STATE) & ~ours.reshape(n),
         stale_ns=stale_ns,
         params=np.ascontiguousarray(params),
-        rows=np.ascontiguousarray(params[first]),
+        rows=prepare(params[first]),
         row=row.astype(np.uint32),
         zones_of={k: tuple(z) for k, z in zones_of.items()},
         member_point=np.array(member_point, np.int32),

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.core import alarms, delay, detect, disable, effects, health, panel, walktest, zones
+from agent.core import (
+    alarms,
+    baselines,
+    delay,
+    detect,
+    disable,
+    effects,
+    health,
+    panel,
+    signals,
+    walktest,
+    zones,
+)
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Notice
@@ -21,7 +33,9 @@ class State:
     alarms: alarms.Alarms
     zones: zones.Zones
     effects: effects.Effects
+    baselines: baselines.Baselines
     book: panel.PanelBook
+    signals: signals.Signals
     disabled: disable.Registry = field(default_factory=disable.Registry)
     walk: walktest.Walk = field(default_factory=walktest.Walk)
     delay: delay.Delay = field(default_factory=delay.Delay)

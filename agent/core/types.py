@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from config.words import Lane
-from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import InputLevel, LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
 
 
 class ClockState(IntEnum):
@@ -76,6 +76,25 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the fire lane at one destination, as the record has it."""
+
+    courier: str
+    sealed: int  # fire batches that the record sealed since its start
+    waiting: int  # fire batches that the destination has not acknowledged
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DutyCheck:
+    """A monitoring centre asks who is on duty (查岗), or does not ask any more."""
+
+    courier: str
+    asked: bool
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything since the last cycle, in order and bounded (config.limits)."""
 
@@ -89,6 +108,10 @@ class Inputs:
     # Persisted alarm state, merged in: it adds, it never clears. b"" says that there is none, which
     # is knowledge too: outputs that the latch holds on without a cause may then go off.
     recalled: bytes | None = None
+    levels: tuple[InputLevel, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    duty_checks: tuple[DutyCheck, ...] = ()
+    stopping: bool = False  # the last cycle before a stop in good order
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +122,8 @@ class Order:
     on: bool
     pattern: str
     mono_ns: int
+    kept: bool = True  # the latch restores it after a crash; not of a test or a lamp
+    again: bool = False  # nothing changes: it is written once more and read back, for a self-test
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +138,8 @@ class Record:
     lane: Lane
     source: str
     # "point", "zone", "panel", "output", "effect", "device", "line", "operator", "system",
-    # "counters", "disablement", "test", "delay", "classification"
+    # "counters", "disablement", "test", "delay", "classification", "manual",
+    # "input", "duty", "output_test"
     what: str
     mono_ns: int
     body: dict[str, Any] = field(default_factory=dict)

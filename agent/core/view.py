@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from agent.core import classify, delay, disable, kernels, panel, walktest
+from agent.core import (
+    classify,
+    contacts,
+    delay,
+    disable,
+    kernels,
+    panel,
+    signals,
+    walktest,
+)
 from agent.core.detect import readiness
 from agent.core.effects import GENERAL
 from agent.core.site import FOREVER_NS
@@ -59,6 +68,8 @@ def head(state: State, now: Now) -> dict[str, Any]:
         flags |= standing
     if faults:
         flags |= int(Flag.FAULT)
+    if state.signals.manual is not None:
+        flags |= int(Flag.FIRE | Flag.MANUAL)
     first = alarms.first
     return {
         "site": site.plan.site_id,
@@ -71,7 +82,9 @@ def head(state: State, now: Now) -> dict[str, Any]:
         },
         "stale": int(np.count_nonzero(state.image.bits & np.uint32(kernels.STALE))),
         "not_ready": int(np.count_nonzero(state.image.quality == Quality.NOT_READY)),
-        "alarms": len(alarms.order) + panel.fires(state.book),
+        "alarms": len(alarms.order)
+        + panel.fires(state.book)
+        + int(state.signals.manual is not None),
         "alarm_count": alarms.count,
         "unacknowledged": int(np.count_nonzero(alarms.vote & ~alarms.acked)),
         "silenced": alarms.silenced,
@@ -91,6 +104,7 @@ def head(state: State, now: Now) -> dict[str, Any]:
         "test": walktest.row(state, now),
         "delay": delay.row(state, now),
         "last_alarms": classify.rows(state),
+        **signals.view(state),
     }
 
 
@@ -157,15 +171,17 @@ def _outputs(state: State) -> list[dict[str, Any]]:
     """`on` is what was ordered (None: never), `read_back` what the coil reads (None: nothing)."""
     out = []
     for i, output in enumerate(state.site.plan.outputs):
-        last = state.effects.commanded.get(i)
+        book = signals.outputs_of(state, i)
+        last = book.commanded.get(i)
         out.append(
             {
                 "name": output.name,
-                "on": (True if i in state.effects.held else None) if last is None else last.on,
+                "kind": output.kind,
+                "on": (True if i in book.held else None) if last is None else last.on,
                 "pattern": "" if last is None else last.pattern,
-                "read_back": state.effects.reads.get(i),
-                "proven": last is not None and i not in state.effects.unproven_ns,
-                "fault": i in state.effects.faulted,
+                "read_back": book.reads.get(i),
+                "proven": last is not None and i not in book.unproven_ns,
+                "fault": i in book.faulted,
                 "disabled": disable.output_disabled(state, i),
             }
         )
@@ -219,9 +235,10 @@ def _faults(state: State) -> list[dict[str, str]]:
         ]
     out += [
         {"source": f"output/{plan.outputs[i].name}", "text": "does not read as ordered"}
-        for i in sorted(state.effects.faulted)
+        for i in sorted(state.effects.faulted | state.signals.driven.faulted)
     ]
-    return out
+    trouble = contacts.trouble(state.signals.panel, state.site)
+    return out + [{"source": source, "text": text} for source, text in trouble]
 
 
 def points(state: State, now: Now, first: int, count: int) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from typing import Any
 from config.limits import OPENDATA_LIST_BYTES_MAX
 
 Things = dict[str, frozenset[str]]
-_THING = re.compile(r"(?:gateway|(?:zone|point|siren|line|panel|courier)/[\w-]{1,64})")
+_THING = re.compile(r"(?:gateway|(?:zone|point|output|line|panel|courier)/[\w-]{1,64})")
 _ENTITY = re.compile(r"(?:sensor|binary_sensor)/[a-z_]{1,40}")
 _PREFIX = re.compile(r"[A-Za-z0-9_-]{1,64}(?:/[A-Za-z0-9_-]{1,64}){0,3}|")
 

@@ -97,14 +97,16 @@ def _time(wall_ns: int) -> str | None:
         return None
 
 
-def siren(row: Mapping[str, Any]) -> Body:
-    """One output. sounding: what it reads as; null when it was not read."""
+def output(row: Mapping[str, Any]) -> Body:
+    """A siren, lamp or relay. on: what it reads as; null when it was not read."""
     return {
         "name": row["name"],
+        "kind": row["kind"],
+        "on": row["read_back"],
         "ordered": row["on"],
-        "sounding": row["read_back"],
         "pattern": row["pattern"],
         "fault": row["fault"],
+        "disabled": row["disabled"],
     }
 
 

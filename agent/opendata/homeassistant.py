@@ -85,7 +85,7 @@ def point_entities(kind: str, unit: str, main: Flag, *, number: bool) -> Iterato
 
 
 def entities(what: str) -> Iterator[Entity]:
-    """Of the gateway, a zone, siren, line, panel or courier."""
+    """Of the gateway, a zone, a siren or other output, a line, panel or courier."""
     if what == "gateway":
         yield _binary("fire", "fire", "safety")
         yield _binary("prealarm", "prealarm", "safety")
@@ -103,8 +103,8 @@ def entities(what: str) -> Iterator[Entity]:
         yield _binary("fire", "fire", "safety")
         yield _binary("fault", "fault", "problem")
         yield Entity("sensor", "state", "state", "state")
-    elif what == "siren":
-        yield _binary("sounding", "sounding", "sound")
+    elif what in ("siren", "output"):
+        yield _binary("on", "on", "sound" if what == "siren" else "")
         yield _binary("fault", "fault", "problem")
     elif what == "line":
         yield _binary("up", "line", "connectivity")

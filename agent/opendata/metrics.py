@@ -62,13 +62,14 @@ def _faults(out: Exposition, status: Mapping[str, Any]) -> None:
 
 
 def _around(out: Exposition, picture: Picture) -> None:
-    sirens: Rows = list(picture.outputs)
+    outputs: Rows = list(picture.outputs)
     for key, name, about in (
-        ("on", "ordered", "1 when it is ordered to sound"),
+        ("on", "ordered", "1 when a siren, lamp or relay is ordered on"),
         ("read_back", "read_back", "1 when it reads as on; no line when nothing is known"),
         ("fault", "fault", "1 when it does not read as ordered"),
+        ("disabled", "disabled", "1 while it is out of service"),
     ):
-        _each(out, f"embergate_siren_{name}", about, "siren", sirens, key)
+        _each(out, f"embergate_output_{name}", about, "output", outputs, key)
     _each(out, "embergate_panel_lost", "1 when a panel is not heard", "panel",
           list(picture.panels), "lost")  # fmt: skip
     _each(out, "embergate_panel_told", "states that a panel told and did not take back", "panel",

@@ -1,4 +1,4 @@
-"""What has a topic: the gateway, zones, points, sirens, lines, panels, couriers. Pure.
+"""What has a topic: the gateway, zones, points, outputs, lines, panels, couriers. Pure.
 
 A thing is named kind/name; a point by its stable id, everything else by the name in the site file.
 """
@@ -53,7 +53,7 @@ class Things:
     def take(self, picture: Picture) -> list[str]:
         """A new picture: the things beyond points and zones that are other than before."""
         rows = {"gateway": bodies.gateway(picture, *self._site)}
-        rows |= {f"siren/{row['name']}": bodies.siren(row) for row in picture.outputs}
+        rows |= {f"output/{row['name']}": bodies.output(row) for row in picture.outputs}
         rows |= {f"panel/{row['name']}": bodies.panel(row) for row in picture.panels}
         rows |= {f"line/{name}": {"name": name, "up": bool(up)} for name, up in picture.lines}
         return self._put(rows)
@@ -96,7 +96,10 @@ class Things:
             main = Flag(self._mains[known.points[k]])
             number = known.modes[k] != Mode.STATE
             return list(point_entities(known.kinds[k], picture.units[k], main, number=number))
-        return list(entities(thing.partition("/")[0]))
+        what = thing.partition("/")[0]
+        if what == "output" and self._rows[thing]["kind"] == "siren":
+            what = "siren"
+        return list(entities(what))
 
     def title(self, thing: str) -> str:
         """Its name, as people know it."""

@@ -93,7 +93,7 @@ class BusMaster:
             [
                 (index, plan.devices[out.device].unit, out)
                 for index, out in enumerate(plan.outputs)
-                if plan.devices[out.device].line == line
+                if out.on_bus and plan.devices[out.device].line == line
             ],
             {d.unit: d.output_timeout_ns for d in plan.devices if d.line == line},
         )
@@ -283,6 +283,11 @@ class BusMaster:
         sink.
         """
         self._coils.order(output, on)
+        self._step()
+
+    def rewrite(self, output: int) -> None:
+        """Write the standing order of `output` once more, for a self-test."""
+        self._coils.rewrite(output)
         self._step()
 
     def _step(self) -> None:

@@ -59,7 +59,7 @@ class Registers:
         for poll in self._plan.polls:
             table = ranges.setdefault(poll.device, {}).setdefault(poll.function, [])
             table.append((poll.address, poll.address + poll.count))
-        for output in self._plan.outputs:
+        for output in (o for o in self._plan.outputs if o.on_bus):
             table = ranges.setdefault(output.device, {}).setdefault(COILS, [])
             table.append((output.coil, output.coil + 1))
         for index, d in enumerate(self._plan.devices):

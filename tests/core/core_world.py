@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from agent.core import kernels
 from agent.core.cycle import Outcome, cycle, new_state
 from agent.core.state import State
+from agent.core.step import step
 from agent.core.types import ClockState, Command, Inputs, Now, Record, Verb
 from config.limits import S
 from config.plan import (
@@ -130,7 +130,7 @@ class World:
         self,
         plan: Plan | None = None,
         *,
-        kernel: Callable[..., int] = kernels.step,
+        kernel: Callable[..., int] = step,
         boot: bytes = BOOT,
         start_ns: int = 1000 * S,
         held: frozenset[int] = frozenset(),

@@ -90,7 +90,7 @@ def test_every_kind_and_unit_makes_entities_that_are_sensors() -> None:
     assert dict(co.more)["device_class"] == "carbon_monoxide"
     mega = next(point_entities("water_pressure", "MPa", Flag.NONE, number=True))
     assert "device_class" not in dict(mega.more), "a unit that Home Assistant does not know"
-    for what in ("gateway", "zone", "siren", "line", "panel", "courier"):
+    for what in ("gateway", "zone", "siren", "output", "line", "panel", "courier"):
         assert {e.component for e in entities(what)} <= {"sensor", "binary_sensor"}
 
 

@@ -127,7 +127,7 @@ def test_states_first_then_that_they_are_true_then_what_they_are() -> None:
             assert (told["value"], told["unit"], told["quality"]) == (23.5, "°C", "good")
             assert (told["fire"], told["state"]) == (False, "normal")
             assert d.json("zone/一层")["fire"] is False
-            assert d.json("siren/stair_b")["sounding"] is None, "never read: not known"
+            assert d.json("output/stair_b")["on"] is None, "never read: not known"
             assert d.json("gateway")["name"] == '九号码头 "A"'
             first = [t for t, _ in d.order].index(f"{BASE}/status")
             assert all(not t.endswith("/config") for t, _ in d.order[:first])
@@ -137,7 +137,7 @@ def test_states_first_then_that_they_are_true_then_what_they_are() -> None:
             point = world.id_of("泵房.感温")
             assert d.state(f"{node}-point-{point}-value") == "23.5"
             assert d.state(f"{node}-point-{point}-fire") == "off"
-            assert d.state(f"{node}-siren-stair_b-sounding") == "unknown"
+            assert d.state(f"{node}-output-stair_b-on") == "unknown"
 
             world.read(knock=1)
             world.read(Quality.BAD, 感温=0)

@@ -99,7 +99,7 @@ def test_a_building_as_metrics() -> None:
                 assert m.get("embergate_state", state="fire") == 0
                 assert m.get("embergate_zone_state", zone="一层", state="fire") == 0
                 assert m.get("embergate_zone_needed", zone="一层") == 1
-                assert m.get("embergate_siren_read_back", siren="stair_b") is None
+                assert m.get("embergate_output_read_back", output="stair_b") is None
                 assert m.get("embergate_clock_state", state="synchronised") == 1
                 assert m.get("embergate_record_lane_last", lane="fire") == 4
                 assert m.get("embergate_courier_waiting_batches", courier="platform") == 12
@@ -111,7 +111,7 @@ def test_a_building_as_metrics() -> None:
                 m = await until(port, "embergate_state", 1, state="fire")
                 assert m.get("embergate_zone_state", zone="一层", state="fire") == 1
                 assert m.get("embergate_point_state", point="泵房.knock", state="fire") == 1
-                assert m.get("embergate_siren_ordered", siren="stair_b") == 1
+                assert m.get("embergate_output_ordered", output="stair_b") == 1
                 assert m.get("embergate_point_celsius") is None, "unknown is never 0"
                 assert m.get("embergate_point_quality", **heat) == 3
 
