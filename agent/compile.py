@@ -202,16 +202,14 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
 
 def _zones(site: model.Site, point_index: Mapping[str, int]) -> tuple[Zone, ...]:
     devices = {d.name: d for d in site.devices}
-    out = []
-    for zone in site.zones:
-        members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        out.append(
-            Zone(
-                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
-                zone.acknowledge_ns, zone.investigate_ns,
-            )
-        )  # fmt: skip
-    return tuple(out)
+    return tuple(
+        Zone(
+            z.name,
+            tuple(point_index[name] for name, _ in named_points(z.members, devices)),
+            z.needed, z.window_ns, z.trend_fire, z.acknowledge_ns, z.investigate_ns,
+        )
+        for z in site.zones
+    )  # fmt: skip
 
 
 def _outputs(site: model.Site, device_index: Mapping[str, int]) -> tuple[Output, ...]:
@@ -302,7 +300,7 @@ def _courier(site: model.Site, courier: model.AnyCourier) -> Courier:
         return Courier(courier.name, courier.kind, {**given, "zones": dict(courier.zones)})
     if isinstance(courier, model.PrometheusCourier):
         return Courier(courier.name, courier.kind, given)
-    settings = {k: v for k, v in given.items() if v not in ("", False)}
+    settings = {k: v for k, v in given.items() if v not in ("", False, ())}
     if isinstance(courier, model.MqttJsonCourier):
         settings["points"] = {
             name: int(main_flag(point)) for name, point in chosen(site, courier.points).items()

@@ -19,8 +19,9 @@ INSECURE = "trusted-network"
 _KINDS = ("mqtt", "gb26875", "dc09", "mqtt-json", "prometheus")
 _PLANNED = ("https",)
 _BROKER = ("insecure", "ca", "cert", "key", "username", "password_file")
-_MQTT = Keys(("kind", "url"), _BROKER)
+_MQTT = Keys(("kind", "url"), (*_BROKER, "commands"))
 _MQTT_JSON = Keys(("kind", "url"), (*_BROKER, *MQTT_JSON_KEYS))
+_COMMANDS = ("acknowledge", "duty", "time", "propose", "resend")
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -82,14 +83,27 @@ def _mqtt(
     username = ""
     if "username" in found:
         username = reader.text(found["username"], (*path, "username")) or ""
+    commands = _commands(reader, found, path)
     if len(reader.problems) > before:
         return None
     return model.MqttCourier(
         name=name, kind="mqtt", url=f"{scheme}://{_bracketed(host)}:{port}", host=host, port=port,
         tls=scheme == "mqtts", ca=paths.get("ca") or "", cert=paths.get("cert") or "",
         key=paths.get("key") or "", username=username,
-        password_file=paths.get("password_file") or "",
+        password_file=paths.get("password_file") or "", commands=commands,
     )  # fmt: skip
+
+
+def _commands(reader: Reader, found: dict[str, yaml.Node], path: Path) -> tuple[str, ...]:
+    """What the platform may ask of the site: nothing that is not named."""
+    if "commands" not in found:
+        return ()
+    here = (*path, "commands")
+    words = [
+        reader.choice(node, at, _COMMANDS)
+        for node, at in reader.items(found["commands"], here) or ()
+    ]
+    return tuple(word for word in words if word is not None)
 
 
 def _bracketed(host: str) -> str:

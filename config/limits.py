@@ -71,6 +71,17 @@ STALE_INTERVALS = 3  # a point is stale after this many missed polls ...
 STALE_NS_MIN = 2 * S  # ... but never sooner than this
 STALE_NS_MAX = 90 * S  # loss of a panel link is a fault within 100 s (GB 4717, EN 54-2)
 
+# --- commands of a platform --------------------------------------------------------------------
+COMMAND_BYTES_MAX = 65_536
+COMMAND_LIFE_NS_MAX = 600 * S  # from issued to expires
+COMMAND_EARLY_NS_MAX = 120 * S  # a platform's clock may be ahead of ours by so much
+COMMANDS_PENDING_MAX = 8  # in a courier, until the record took them
+DUTY_MINUTES_MAX = 120
+PROPOSAL_BYTES_MAX = 49_152
+PROPOSALS_MAX = 8  # that are kept for somebody on the site; the oldest goes
+RESEND_MAX = 10_000  # batches of one order
+RESENDS_WAITING_MAX = 4  # orders of a courier
+
 # --- panels on ports of their own ------------------------------------------------------------
 PANEL_RECORD_BYTES_MAX = 1_024  # one printed event, one frame
 PANEL_GAP_NS = 2 * S  # half a line is taken as a whole after this much silence
@@ -470,31 +481,3 @@ WALK_NS_DEFAULT = 8 * 3_600 * S  # and every test ends after this
 WALK_NS_MAX = 12 * 3_600 * S
 DELAY_NS_MIN = 10 * S
 DELAY_NS_MAX = 600 * S  # T1 and T2 together (EN 54-2, 7.11; GB 4717)
-# --- open data ------------------------------------------------------------------------------
-OPENDATA_THINGS_MAX = 2_000  # zones, points and outputs with a topic of their own
-OPENDATA_EVERY_NS_DEFAULT = 10 * S  # a value that moves is told at most so often
-OPENDATA_EVERY_NS_MIN = 1 * S
-OPENDATA_EVERY_NS_MAX = 3_600 * S
-OPENDATA_SILENT_NS = 10 * S  # a field process without a picture for so long is asked anew
-OPENDATA_ASK_NS = 5 * S  # how often the status of field and record is asked for
-OPENDATA_WINDOW = 12  # messages on their way to the broker
-OPENDATA_TICK_NS = 100 * MS
-OPENDATA_TICK_MESSAGES = 40  # at most 400 messages a second, whatever the broker takes
-OPENDATA_STALL_NS = 30 * S  # a broker that acknowledges nothing for so long is left
-OPENDATA_LIST_WAIT_NS = 1 * S  # what was announced before comes in this time, or there is none
-OPENDATA_LIST_BYTES_MAX = 256 * 1024
-OPENDATA_BIRTH_NS_MIN = 1 * S  # after a birth message: not all gateways of a city at once
-OPENDATA_BIRTH_NS_MAX = 10 * S
-OPENDATA_BIRTH_EVERY_NS = 60 * S  # and not again before
-OPENDATA_FAULTS_MAX = 20  # texts of faults that are told; the count says how many there are
-SCRAPE_REQUEST_BYTES_MAX = 8 * 1024
-SCRAPE_HEADERS_MAX = 64
-SCRAPE_CONNECTIONS_MAX = 8
-SCRAPE_READ_NS = 5 * S  # the whole request
-SCRAPE_WRITE_NS = 10 * S  # the whole answer
-SCRAPE_EVERY_NS = 1 * S  # the text is made at most so often, however many ask
-SCRAPE_LABEL_CHARS_MAX = 200
-SCRAPE_FAULTS_MAX = 200
-
-assert OPENDATA_SILENT_NS > 2 * FANOUT_NS
-assert OPENDATA_WINDOW <= COURIER_WINDOW, "the slots of the connection"

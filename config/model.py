@@ -290,6 +290,7 @@ class MqttCourier(_Frozen):
     key: str
     username: str
     password_file: str
+    commands: tuple[str, ...] = ()  # of the platform, that the site obeys
 
 
 class Gb26875Courier(_Frozen):

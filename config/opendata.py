@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from config.limits import OPENDATA_THINGS_MAX
 from config.members import named_points
 from config.model import MqttCourier, MqttJsonCourier, Point, PrometheusCourier, Site
+from config.opendata_limits import OPENDATA_THINGS_MAX
 from config.words import Flag, Mode
 
 _MAIN = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config.limits import OPENDATA_THINGS_MAX
 from config.model import MqttJsonCourier, PrometheusCourier
 from config.opendata import same_port, shared_broker, things, too_many
+from config.opendata_limits import OPENDATA_THINGS_MAX
 
 if TYPE_CHECKING:
     from config.checks import Checks

@@ -10,11 +10,11 @@ import re
 import yaml
 
 from config import model
-from config.limits import (
+from config.limits import POINTS_MAX
+from config.opendata_limits import (
     OPENDATA_EVERY_NS_DEFAULT,
     OPENDATA_EVERY_NS_MAX,
     OPENDATA_EVERY_NS_MIN,
-    POINTS_MAX,
 )
 from config.problems import Path
 from config.shape import Keys, Reader
@@ -53,7 +53,7 @@ def read_mqtt_json(
         reader.problem("opendata.topics", found["topic" if "topic" in found else "discovery"], path)
     if len(reader.problems) > before:
         return None
-    given = broker.model_dump(exclude={"name", "kind"})
+    given = broker.model_dump(exclude={"name", "kind", "commands"})
     return model.MqttJsonCourier(
         **given, name=name, kind="mqtt-json", topic=topic, points=points or (),
         discovery="" if discovery == "none" else discovery, zones=zones == "all",

@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _made(args.out, "device")
         if args.command == "platform-keys":
             return _made(args.out, "platform")
+        if args.command == "command-keys":
+            return _made(args.out, "command")
         return _public(args)
     except KeyProblem as e:
         sys.stderr.write(f"embergate-fw: {e}\n")
@@ -35,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("--out", type=Path, required=True, metavar="DIR")
     platform = commands.add_parser("platform-keys", help="make the platform's key, for a receiver")
     platform.add_argument("--out", type=Path, required=True, metavar="DIR")
+    ordering = commands.add_parser("command-keys", help="make the key that signs commands")
+    ordering.add_argument("--out", type=Path, required=True, metavar="DIR")
     public = commands.add_parser("public", help="print the entry for a receiver's trust list")
     public.add_argument("dir", type=Path, metavar="DIR", help="directory of keys, or a .pub file")
     public.add_argument("--gateway", required=True, metavar="ID", help="the site id")

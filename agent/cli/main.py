@@ -23,6 +23,8 @@ _COMMANDS = (
     "pin",
     "log",
     "top",
+    "command",
+    "proposals",
     "receive",
     "received",
     "verify",

@@ -23,11 +23,12 @@ from typing import Any
 from agent.courier.backoff import Backoff
 from agent.courier.broker import SettingsProblem, address
 from agent.courier.mqtt import Dial, Dialer, Link, LinkError, Listener, Will
-from agent.courier.relay import Relay, ack_topic, up_topic
+from agent.courier.relay import Relay, ack_topic, command_topic, up_topic
 from agent.ipc import Client, IpcError, Refused
 from agent.journal import log_to_journal
 from agent.notify import Notifier
 from config.limits import (
+    COMMAND_BYTES_MAX,
     COURIER_RECONNECT_NS_MAX,
     COURIER_RECONNECT_NS_MIN,
     COURIER_TICK_NS,
@@ -46,6 +47,7 @@ OTHER_KINDS = {
     "prometheus": "agent.opendata.prometheus",
 }
 _FLUSH_S = 1.0
+_COMMAND_PACKET_BYTES_MAX = COMMAND_BYTES_MAX + 1_024
 _ACK_PACKET_BYTES_MAX = 4 * MQTT_ACK_BYTES_MAX  # an acknowledgement with topic and properties
 
 log = logging.getLogger("embergate.courier")
@@ -147,6 +149,7 @@ class Courier:
                 group.create_task(self._serve_record()),
                 group.create_task(self._serve_broker()),
                 group.create_task(self._relay.forward_acks()),
+                group.create_task(self._relay.forward_commands()),
                 group.create_task(self._ticks()),
             ]
             await stop.wait()
@@ -227,11 +230,13 @@ class Courier:
 
     async def _connect(self) -> Link:
         gateway = self._task.gateway
+        # A site that takes no commands does not even listen for them.
+        commands = (command_topic(gateway),) if self._task.settings.get("commands") else ()
         dial = Dial(
             address=address(self._task.settings),  # each time: certificates get renewed
             client_id=f"embergate-{gateway}-{self._task.name}",
-            topics=(ack_topic(gateway),),
-            packet_bytes_max=_ACK_PACKET_BYTES_MAX,
+            topics=(ack_topic(gateway), *commands),
+            packet_bytes_max=_COMMAND_PACKET_BYTES_MAX if commands else _ACK_PACKET_BYTES_MAX,
             will=Will(up_topic(gateway, "link"), b"offline"),
         )
         listener = Listener(

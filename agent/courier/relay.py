@@ -14,6 +14,8 @@ from agent.courier.window import Batch, BatchId, Offer, Window
 from agent.ipc import IpcError, Refused
 from config.limits import (
     BATCH_BYTES_MAX,
+    COMMAND_BYTES_MAX,
+    COMMANDS_PENDING_MAX,
     COURIER_ACKS_PENDING_MAX,
     COURIER_PROGRESS_NS,
     COURIER_STATE_TEXT_MAX,
@@ -85,6 +87,11 @@ def ack_topic(gateway: str) -> str:
     return f"embergate/1/{gateway}/down/ack"
 
 
+def command_topic(gateway: str) -> str:
+    """Where the platform's commands come."""
+    return f"embergate/1/{gateway}/down/command"
+
+
 class Relay:
     """Owns the window. Everything happens in one loop; nothing here waits but `forward_acks`.
 
@@ -112,6 +119,7 @@ class Relay:
         self._link_text = "not yet connected"
         self._mids: dict[int, BatchId] = {}
         self._acks: asyncio.Queue[bytes] = asyncio.Queue(COURIER_ACKS_PENDING_MAX)
+        self._commands: asyncio.Queue[bytes] = asyncio.Queue(COMMANDS_PENDING_MAX)
         self._advanced_ns = now_ns()
         self._dropped_ns = now_ns()
         self._stall_drop = False  # until an acknowledgement, patience does not start again
@@ -171,6 +179,16 @@ class Relay:
             else:
                 self._ack_believed(message)
 
+    async def forward_commands(self) -> None:
+        """Hand commands to the record, for ever. What becomes of one is on record, not here."""
+        while True:
+            message = await self._commands.get()
+            record = self.record
+            if record is None:
+                continue  # nobody to check it: the platform sees no outcome and asks again
+            with contextlib.suppress(Refused, IpcError, TimeoutError):
+                await record.call("command", message=message)
+
     def _ack_believed(self, message: bytes) -> None:
         self._ack_problem = ""
         what = covered(message)
@@ -218,7 +236,11 @@ class Relay:
         self.window.disconnected()
 
     def on_message(self, topic: str, payload: bytes) -> None:
-        """Something from the broker: only acknowledgements are of interest."""
+        """Something from the broker: acknowledgements and commands are of interest."""
+        if topic == command_topic(self._gateway) and len(payload) <= COMMAND_BYTES_MAX:
+            with contextlib.suppress(asyncio.QueueFull):
+                self._commands.put_nowait(payload)
+            return
         if topic != ack_topic(self._gateway) or len(payload) > MQTT_ACK_BYTES_MAX:
             return
         with contextlib.suppress(asyncio.QueueFull):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.core.types import Delivery, DutyCheck, Notice
+from agent.core.types import Command, Delivery, DutyCheck, Notice, Verb
 from agent.field.outbox import EventOutbox, TelemetryOutbox
 from agent.ipc import Client, IpcError, Refused
 from config.limits import (
@@ -39,6 +39,9 @@ class Hearer(Protocol):
 
     def delivery(self, delivery: Delivery) -> None:
         """How far the fire lane is at one destination."""
+
+    def command(self, command: Command) -> object:
+        """A platform acknowledges."""
 
     def duty(self, check: DutyCheck) -> None:
         """A centre asks who is on duty."""
@@ -199,6 +202,10 @@ class RecordLink:
             case "duty":
                 self._hearer.duty(
                     DutyCheck(str(message["courier"]), bool(message["asked"]), str(message["text"]))
+                )
+            case "order" if message.get("verb") == Verb.ACKNOWLEDGE:  # nothing else, whoever asks
+                self._hearer.command(
+                    Command(Verb.ACKNOWLEDGE, who=str(message["who"]), source="platform")
                 )
             case "notice":
                 self._hearer.notice(

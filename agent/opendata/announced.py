@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from config.limits import OPENDATA_LIST_BYTES_MAX
+from config.opendata_limits import OPENDATA_LIST_BYTES_MAX
 
 Things = dict[str, frozenset[str]]
 _THING = re.compile(r"(?:gateway|(?:zone|point|output|line|panel|courier)/[\w-]{1,64})")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from agent.opendata.picture import Picture
-from config.limits import OPENDATA_FAULTS_MAX
+from config.opendata_limits import OPENDATA_FAULTS_MAX
 from config.words import FLAG_WORDS, Flag, Mode, Quality
 
 _QUALITIES = tuple(q.name.lower() for q in Quality)

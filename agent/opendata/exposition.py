@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from config.limits import SCRAPE_LABEL_CHARS_MAX
+from config.opendata_limits import SCRAPE_LABEL_CHARS_MAX
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[str, float]

@@ -13,13 +13,13 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from config.limits import (
+from config.limits import S
+from config.opendata_limits import (
     SCRAPE_CONNECTIONS_MAX,
     SCRAPE_HEADERS_MAX,
     SCRAPE_READ_NS,
     SCRAPE_REQUEST_BYTES_MAX,
     SCRAPE_WRITE_NS,
-    S,
 )
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")

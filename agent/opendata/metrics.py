@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.opendata.exposition import Exposition, Sample, labels
 from agent.opendata.picture import Picture
-from config.limits import SCRAPE_FAULTS_MAX
+from config.opendata_limits import SCRAPE_FAULTS_MAX
 from config.words import FLAG_WORDS
 
 _SHOWN = ("fire", "prealarm", "supervisory", "fault", "disabled", "test")

@@ -29,9 +29,8 @@ from agent.opendata.known import Known, read_known, status_of
 from agent.opendata.outbox import LOUD, QUIET, SOON, TREE, Outbox
 from agent.opendata.picture import Picture, Watch
 from agent.opendata.things import Things
-from config.limits import (
-    COURIER_RECONNECT_NS_MAX,
-    COURIER_RECONNECT_NS_MIN,
+from config.limits import COURIER_RECONNECT_NS_MAX, COURIER_RECONNECT_NS_MIN, S
+from config.opendata_limits import (
     OPENDATA_ASK_NS,
     OPENDATA_BIRTH_EVERY_NS,
     OPENDATA_BIRTH_NS_MAX,
@@ -40,7 +39,6 @@ from config.limits import (
     OPENDATA_LIST_WAIT_NS,
     OPENDATA_STALL_NS,
     OPENDATA_TICK_NS,
-    S,
 )
 
 log = logging.getLogger("embergate.opendata")

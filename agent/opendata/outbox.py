@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import blake2b
 
-from config.limits import OPENDATA_TICK_MESSAGES, OPENDATA_WINDOW
+from config.opendata_limits import OPENDATA_TICK_MESSAGES, OPENDATA_WINDOW
 
 LOUD, SOON, TREE, QUIET = range(4)  # a fire; a state; what is announced; a value that moved
 Make = Callable[[str], tuple[str, bytes] | None]

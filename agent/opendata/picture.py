@@ -17,12 +17,8 @@ from typing import Any
 from agent.courier.backoff import Backoff
 from agent.ipc import Client, IpcError, Message, Refused
 from agent.names import all_names
-from config.limits import (
-    OPENDATA_SILENT_NS,
-    RECONNECT_WAIT_NS_MAX,
-    RECONNECT_WAIT_NS_MIN,
-    S,
-)
+from config.limits import RECONNECT_WAIT_NS_MAX, RECONNECT_WAIT_NS_MIN, S
+from config.opendata_limits import OPENDATA_SILENT_NS
 from config.words import Quality
 
 log = logging.getLogger("embergate.opendata")

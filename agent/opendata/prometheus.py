@@ -20,7 +20,8 @@ from agent.opendata.known import Known, read_known, status_of
 from agent.opendata.metrics import tell_field, tell_gateway, tell_record
 from agent.opendata.picture import Picture, Watch
 from agent.opendata.point_metrics import PointMetrics
-from config.limits import CONTROL_RETRY_NS, COURIER_TICK_NS, OPENDATA_ASK_NS, SCRAPE_EVERY_NS, S
+from config.limits import CONTROL_RETRY_NS, COURIER_TICK_NS, S
+from config.opendata_limits import OPENDATA_ASK_NS, SCRAPE_EVERY_NS
 
 log = logging.getLogger("embergate.opendata")
 

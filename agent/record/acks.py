@@ -37,6 +37,7 @@ async def take_ack(
         raise Refused("foreign", f"it is for {ack.gateway!r}, this is {gateway!r}")
     number, beyond = _number(ack, shelf)
     if number.seq <= courier.acked((number.lane, number.ordinal)):
+        courier.seen_again(number)
         raise Refused("stale", f"{ack.lane} is acknowledged further than {ack.seq} already")
     if beyond:
         return courier.acknowledged(number)

@@ -64,9 +64,9 @@ class Intake:
         self._table_parts = ()  # sealed, or not needed
         self._journal.add(entries)
 
-    def heartbeat(self, now: Now) -> bytes:
+    def heartbeat(self, now: Now, nonce: bytes) -> bytes:
         """Signed heads of all lanes."""
-        return self._sealer.heartbeat(now)
+        return self._sealer.heartbeat(now, nonce)
 
     # --- events ---------------------------------------------------------------------------------
 

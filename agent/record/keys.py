@@ -51,7 +51,16 @@ def load_platform(keys: Path) -> Trust:
 
     Raises KeyProblem when there is a file that is not such a key.
     """
-    path = keys / "platform.pub"
+    return _pinned(keys / "platform.pub", "the platform's")
+
+
+def load_commander(keys: Path) -> Trust:
+    """The pinned key whose commands are obeyed: another one than the platform's, which is on every
+    receiver. Empty when none is pinned; raises KeyProblem as load_platform()."""
+    return _pinned(keys / "command.pub", "the command")
+
+
+def _pinned(path: Path, whose: str) -> Trust:
     if not path.exists():
         return Trust([])
     try:
@@ -59,7 +68,7 @@ def load_platform(keys: Path) -> Trust:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PublicKey):
-        raise KeyProblem(f"{path}: expected the platform's Ed25519 public key in PEM")
+        raise KeyProblem(f"{path}: expected {whose} Ed25519 public key in PEM")
     return Trust([TrustedKey(key.public_bytes_raw())])
 
 

@@ -26,3 +26,14 @@ def rows_of(message: Message, key: str) -> list[Any]:
     if not isinstance(value, list):
         raise Refused("malformed", f"{key}: expected an array")
     return value
+
+
+def duty_is_answered(row: Any) -> bool:
+    """Whether a record of the field says that somebody answered a duty check."""
+    return (
+        isinstance(row, list)
+        and len(row) == 9
+        and row[3] == "duty"
+        and isinstance(row[8], dict)
+        and row[8].get("state") == "answered"
+    )

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
+from agent.record.again import Again, Fetch
 from agent.record.ring import Ring
 from agent.record.sealer import Number
 from agent.record.shelf import Shelf
@@ -46,10 +48,6 @@ class Outlet(Protocol):
     def send(self, message: dict[str, Any]) -> bool: ...
     @property
     def unsent_bytes(self) -> int: ...
-
-
-Fetch = Callable[[Stream, int], None]
-"""Have the store read a stream after a number; the answer comes to `Courier.fetched`."""
 
 
 class Flight:
@@ -114,6 +112,7 @@ class Courier:
         self._heard_ns = 0  # when the platform last acknowledged, or had nothing to say
         self._read: dict[Stream, deque[Row]] = {}
         self._reading: set[Stream] = set()
+        self.again = Again()
         self._past: list[Stream] = []  # of earlier epochs, and not acknowledged yet
         if unsigned and not self._acked:
             self._begin_now()
@@ -192,6 +191,26 @@ class Courier:
                 if not outlet.send(message):
                     self.leave(outlet)
                     return
+        self._pump_again(outlet, fetch)
+
+    def _pump_again(self, outlet: Outlet, fetch: Fetch) -> None:
+        """What the platform asked for once more, in the slots that bulk may use."""
+        while self._outlet is outlet and self._room(Lane.TELEMETRY):
+            row = self.again.next(fetch)
+            if row is None or outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
+                return
+            number = Number(row.lane, row.ordinal, row.seq)
+            self._flight.add(number, hash_of(row.data), len(row.data))
+            message = {
+                "e": "batch",
+                "epoch": self._shelf.epoch(row.ordinal),
+                "lane": row.lane,
+                "seq": row.seq,
+                "bytes": row.data,
+                "durable": True,
+            }
+            if not outlet.send(message):
+                self.leave(outlet)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Say something that is not a batch: lost when nobody is connected."""
@@ -257,10 +276,10 @@ class Courier:
             return Number(lane, ordinal, seq), data, hash_of(data), True
         if stream not in self._reading:
             self._reading.add(stream)
-            fetch(stream, seq - 1)
+            fetch(stream, seq - 1, partial(self._fetched, stream))
         return None
 
-    def fetched(self, stream: Stream, rows: list[Row] | None) -> None:
+    def _fetched(self, stream: Stream, rows: list[Row] | None) -> None:
         """The store's answer; None when it did not answer: asked again at the next occasion."""
         self._reading.discard(stream)
         if rows is not None and self._outlet is not None:
@@ -279,6 +298,12 @@ class Courier:
     def acked(self, stream: Stream) -> int:
         """Up to which number a stream is acknowledged, -1 for none."""
         return self._acked.get(stream, -1)
+
+    def seen_again(self, number: Number) -> None:
+        """What was sent once more is held at the other end."""
+        stream = (number.lane, number.ordinal)
+        last = min(number.seq, self._acked.get(stream, -1))
+        self._flight.landed(lambda n: (n.lane, n.ordinal) == stream and n.seq <= last)
 
     def acknowledged(self, number: Number) -> int:
         """Everything of the stream up to this batch is held at the other end; how many that is."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import marshal
 import os
 import struct
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Site:
     resolutions: dict[int, bytes]
     couriers: tuple[str, ...]
     unsigned: frozenset[str] = frozenset()  # couriers whose destination signs nothing
+    orders: dict[str, tuple[str, ...]] = field(default_factory=dict)  # courier -> what it may bring
 
 
 def read_site(path: Path) -> Site:
@@ -100,6 +101,7 @@ def site_of(plan: bytes) -> Site:
         resolutions=resolutions,
         couriers=tuple(c.name for c in carriers),
         unsigned=frozenset(c.name for c in carriers if c.kind != "mqtt"),
+        orders={c.name: tuple(c.settings.get("commands", ())) for c in carriers},
     )
 
 

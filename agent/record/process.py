@@ -15,7 +15,7 @@ from agent.clock import SystemClock
 from agent.ipc import IpcError, Server, system_policy
 from agent.lock import Held, hold
 from agent.notify import Notifier
-from agent.record.keys import KeyProblem, load_platform, load_signer
+from agent.record.keys import KeyProblem, load_commander, load_platform, load_signer
 from agent.record.plan_table import Site
 from agent.record.service import Service
 from agent.record.settings import Settings
@@ -66,6 +66,7 @@ def _settings(site: Site, state: Path, run_dir: Path, keys: Path) -> Settings:
         site=site,
         signer=load_signer(keys),
         platform=load_platform(keys),
+        commander=load_commander(keys),
         directory=directory,
         run_dir=run_dir,
         clock=SystemClock(),

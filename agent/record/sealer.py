@@ -84,13 +84,13 @@ class Sealer:
         self.opening = Sealed(number, epoch, data, hash_of(data), _known_wall(now))
         self.place = EpochPlace(ordinal, epoch, self.opening.hash)
 
-    def heartbeat(self, now: Now) -> bytes:
+    def heartbeat(self, now: Now, nonce: bytes = b"") -> bytes:
         """Signed: (seq, hash) of the last batch sealed in every lane, the epoch's own included."""
         heads = {str(lane): (seq - 1, self._prev[lane]) for lane, seq in self._next.items()}
         heads[str(Lane.EPOCH)] = (self.place.ordinal, self.place.hash)
         beat = Heartbeat(
             self._gateway, self.place.epoch, self.place.ordinal, self._boot, now.mono_ns,
-            now.wall_ns, int(now.clock), heads,
+            now.wall_ns, int(now.clock), heads, nonce,
         )  # fmt: skip
         return seal_heartbeat(beat, self._signer)
 

@@ -32,6 +32,7 @@ class Settings:
     site: Site
     signer: Signer
     platform: Trust
+    commander: Trust  # whose commands are obeyed
     directory: Path
     run_dir: Path
     clock: Clock

@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from agent.uplink import cbor
-from agent.uplink.content_types import ACK_TYPE, BATCH_TYPE, HEARTBEAT_TYPE
+from agent.uplink.content_types import ACK_TYPE, BATCH_TYPE, COMMAND_TYPE, HEARTBEAT_TYPE
 from agent.uplink.errors import UplinkError
 from config.limits import BATCH_BYTES_MAX
 
 __all__ = [
     "ACK_TYPE",
     "BATCH_TYPE",
+    "COMMAND_TYPE",
     "HEARTBEAT_TYPE",
     "KID_BYTES",
     "Signer",

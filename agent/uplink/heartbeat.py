@@ -17,14 +17,15 @@ from agent.uplink.errors import UplinkError
 from agent.uplink.events import LANES_MAX
 
 HEARTBEAT_BYTES_MAX = 4_096
-_KEYS = frozenset(range(9))
+_KEYS, _OPTIONAL = frozenset(range(9)), frozenset((9,))
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
     """heads: lane -> (seq, hash) of the last batch sealed in the open epoch, the epoch's included.
 
-    ordinal: of the epoch. mono_ns of boot `boot`; wall_ns is Unix time then.
+    nonce: what a command must carry while the clock is unset, b"" otherwise. ordinal: of the epoch.
+    mono_ns of boot `boot`; wall_ns is Unix time then.
     """
 
     gateway: str
@@ -35,6 +36,7 @@ class Heartbeat:
     wall_ns: int
     clock: int
     heads: Mapping[str, tuple[int, bytes]]
+    nonce: bytes = b""
 
 
 def seal_heartbeat(beat: Heartbeat, signer: Signer) -> bytes:
@@ -44,7 +46,10 @@ def seal_heartbeat(beat: Heartbeat, signer: Signer) -> bytes:
         VERSION, beat.gateway, beat.epoch, beat.ordinal, beat.boot, beat.mono_ns, beat.wall_ns,
         beat.clock, heads,
     )  # fmt: skip
-    return signer.sign(HEARTBEAT_TYPE, cbor.encode(dict(enumerate(row))))
+    fields: dict[int, Any] = dict(enumerate(row))
+    if beat.nonce:
+        fields[9] = beat.nonce
+    return signer.sign(HEARTBEAT_TYPE, cbor.encode(fields))
 
 
 def open_heartbeat(message: bytes, trust: Trust) -> Heartbeat:
@@ -55,7 +60,7 @@ def open_heartbeat(message: bytes, trust: Trust) -> Heartbeat:
     value = cbor.decode(payload, items_max=32 + 4 * LANES_MAX)
     if type(value) is dict and value.get(0) != VERSION:
         raise UplinkError("version", f"expected version {VERSION}, found {value.get(0)!r}")
-    fields = check.table(value, "heartbeat", _KEYS, frozenset())
+    fields = check.table(value, "heartbeat", _KEYS, _OPTIONAL)
     heads = fields[8]
     if type(heads) is not dict or len(heads) > LANES_MAX:
         raise UplinkError("malformed", f"heartbeat: expected a map of at most {LANES_MAX} heads")
@@ -68,6 +73,7 @@ def open_heartbeat(message: bytes, trust: Trust) -> Heartbeat:
         wall_ns=check.uint(fields[6], "wall"),
         clock=check.uint(fields[7], "clock", 2),
         heads={check.text(lane, "lane", 32): _head(row) for lane, row in heads.items()},
+        nonce=check.raw(fields[9], "nonce", 16) if 9 in fields else b"",
     )
     bound = trust.gateway_of(kid)
     if bound is not None and bound != beat.gateway:

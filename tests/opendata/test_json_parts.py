@@ -11,7 +11,7 @@ from agent.opendata.announced import gone, merged, read_list, write_list
 from agent.opendata.homeassistant import Names, entities, plain, point_entities
 from agent.opendata.outbox import LOUD, QUIET, SOON, Outbox
 from config.kinds import KINDS
-from config.limits import OPENDATA_LIST_BYTES_MAX, OPENDATA_TICK_MESSAGES, OPENDATA_WINDOW
+from config.opendata_limits import OPENDATA_LIST_BYTES_MAX, OPENDATA_TICK_MESSAGES, OPENDATA_WINDOW
 from config.words import Flag
 
 NAMES = Names("九号", "九号码头", "embergate-json/九号", "homeassistant", "1")

@@ -14,7 +14,7 @@ from opendata_world import World, open_world
 from strict_exposition import Series, parse
 
 from agent.opendata.http import HttpServer, Request
-from config.limits import SCRAPE_CONNECTIONS_MAX
+from config.opendata_limits import SCRAPE_CONNECTIONS_MAX
 from config.plan import Courier
 from config.words import Quality
 

@@ -12,7 +12,7 @@ from strict_exposition import Broken, parse
 from agent.opendata.exposition import Exposition, labels, number
 from agent.opendata.http import REASONS, BadRequest, Request, answer, parse_request
 from agent.opendata.point_metrics import metric_of
-from config.limits import SCRAPE_HEADERS_MAX, SCRAPE_REQUEST_BYTES_MAX
+from config.opendata_limits import SCRAPE_HEADERS_MAX, SCRAPE_REQUEST_BYTES_MAX
 from config.quantity import UNITS, convert
 
 GOOD = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9464\r\nAccept: */*\r\n\r\n"

@@ -219,13 +219,16 @@ def test_a_courier_that_never_comes_is_a_fault_and_its_coming_ends_it(world: Wor
             await field.join(world)
             loop.clock.move(31)
             loop.service.tick()
-            await field.until(lambda: bool(field.notices))
-            assert field.notices[-1]["source"] == "courier.platform"
+
+            def told() -> list[bool]:
+                return [n["fault"] for n in field.notices if n["source"] == "courier.platform"]
+
+            await field.until(lambda: told() == [True])
             end = CourierEnd()
             await end.join(world)
             assert end.client is not None
             await end.client.call("courier_state", connected=True, text="")
-            await field.until(lambda: not field.notices[-1]["fault"])
+            await field.until(lambda: told()[-1:] == [False])
 
     run(test)
 

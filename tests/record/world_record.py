@@ -30,7 +30,7 @@ from agent.cli.verify import register
 from agent.clock import boot_id
 from agent.core.types import ClockState, Now
 from agent.ipc import Client, IpcError, Server, system_policy
-from agent.record.keys import load_platform, load_signer
+from agent.record.keys import load_commander, load_platform, load_signer
 from agent.record.plan_table import site_of
 from agent.record.reserve import free_bytes
 from agent.record.ring import Ring
@@ -208,7 +208,7 @@ class FieldEnd:
                 self.telemetry_durable = message["seq"]
             case "notice":
                 self.notices.append(message)
-            case "delivery" | "duty":
+            case "delivery" | "duty" | "order":
                 self.told.append(message)
         self.changed.set()
 
@@ -326,6 +326,7 @@ class InLoop:
             site=site_of(world.plan_bytes),
             signer=load_signer(world.keys, {}),
             platform=load_platform(world.keys) if platform else Trust([]),
+            commander=load_commander(world.keys),
             directory=directory,
             run_dir=world.run,
             clock=self.clock,
@@ -333,10 +334,10 @@ class InLoop:
             make_store=make_store,
             free=free,
         ))  # fmt: skip
-        self.server = Server(world.socket, self.service.verbs(), system_policy())
 
     async def __aenter__(self) -> InLoop:
         await self.service.start()
+        self.server = Server(self.world.socket, self.service.verbs(), system_policy())
         await self.server.start()
         return self
 

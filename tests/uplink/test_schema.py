@@ -50,7 +50,11 @@ def test_every_vector_fits(name: str) -> None:
 
 def test_the_others_fit() -> None:
     assert wrong("heartbeat", FILES["heartbeat"]["heartbeat"]) == []
+    assert wrong("heartbeat", FILES["heartbeat-without-clock"]["heartbeat"]) == []
     assert wrong("ack", FILES["ack-fire"]["ack"]) == []
+    for name in (n for n in FILES if n.startswith("command-")):
+        assert wrong("command", FILES[name]["command"]) == []
+        assert wrong("command", {**FILES[name]["command"], "order": "silence"}) != []
     key = KEYS["device"]
     public = base64.b64encode(bytes.fromhex(key["public"])).decode()
     row = {"gateway": "a", "kid": key["kid"], "algorithm": "ed25519", "public": public}

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import math
 import zlib
+from dataclasses import asdict
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from agent.uplink.ack import open_ack
 from agent.uplink.batch import hash_of, open_batch
 from agent.uplink.columns import decode_columns
+from agent.uplink.command import open_command
 from agent.uplink.cose import Trust, TrustedKey
 from agent.uplink.errors import UplinkError
 from agent.uplink.heartbeat import open_heartbeat
@@ -113,8 +115,21 @@ def test_a_reader_written_from_the_document_reads_the_summary() -> None:
     assert scaled([a + b for a, b in zip(lows, means, strict=True)]) == figures["mean"]
 
 
-def test_the_heartbeat() -> None:
-    vector = FILES["heartbeat"]
+@pytest.mark.parametrize("name", [n for n in FILES if n.startswith("command-")])
+def test_commands(name: str) -> None:
+    vector = FILES[name]
+    message = bytes.fromhex(vector["message"])
+    public = bytes.fromhex(KEYS["command"]["public"])
+    command, kid = open_command(message, Trust([TrustedKey(public)]))
+    assert kid.hex() == KEYS["command"]["kid"]
+    assert maker().plain(asdict(command)) == vector["command"]
+    payload = read_message(message, public)
+    assert (payload[1], payload[2], payload[3]) == (command.gateway, command.number, command.order)
+
+
+@pytest.mark.parametrize("name", ["heartbeat", "heartbeat-without-clock"])
+def test_the_heartbeat(name: str) -> None:
+    vector = FILES[name]
     message = bytes.fromhex(vector["message"])
     beat = open_heartbeat(message, TRUST)
     assert {k: maker().plain(getattr(beat, k)) for k in vector["heartbeat"]} == vector["heartbeat"]

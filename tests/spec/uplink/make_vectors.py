@@ -9,6 +9,7 @@ what a receiver must read in it. Byte strings in decoded values are {"hex": "...
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from agent.uplink.ack import Ack, seal_ack
 from agent.uplink.batch import ZERO_HASH, Batch, Codec, Loss, LossReason, hash_of, seal
 from agent.uplink.columns import PollSamples, decode_columns, encode_columns
+from agent.uplink.command import Order, PlatformCommand, seal_command
 from agent.uplink.cose import Signer
 from agent.uplink.events import EpochData, EventRecord, Head, encode_epoch, encode_events
 from agent.uplink.heartbeat import Heartbeat, seal_heartbeat
@@ -32,6 +34,7 @@ HERE = Path(__file__).parent
 GATEWAY = "tj-heping-0417"
 DEVICE = bytes(range(32))
 PLATFORM = bytes(range(32, 64))
+COMMANDER = bytes(range(64, 96))
 EPOCH = bytes.fromhex("e0e1e2e3e4e5e6e7")
 EPOCH_2 = bytes.fromhex("f0f1f2f3f4f5f6f7")
 BOOT = bytes.fromhex("b00700000000400080000000000000aa")
@@ -144,10 +147,15 @@ def documents() -> dict[str, dict[str, Any]]:
     """File name without .json -> content."""
     device = Signer(Ed25519PrivateKey.from_private_bytes(DEVICE))
     platform = Signer(Ed25519PrivateKey.from_private_bytes(PLATFORM))
+    commander = Signer(Ed25519PrivateKey.from_private_bytes(COMMANDER))
     out: dict[str, dict[str, Any]] = {
         "keys": {
             who: {"private": raw.hex(), "public": s.public.hex(), "kid": s.kid.hex()}
-            for who, raw, s in (("device", DEVICE, device), ("platform", PLATFORM, platform))
+            for who, raw, s in (
+                ("command", COMMANDER, commander),
+                ("device", DEVICE, device),
+                ("platform", PLATFORM, platform),
+            )
         }
     }
     steps = {poll: np.array(row) for poll, row in STEPS.items()}
@@ -174,9 +182,37 @@ def documents() -> dict[str, dict[str, Any]]:
     out["heartbeat"] = {
         "message": seal_heartbeat(beat, device).hex(), "heartbeat": plain(asdict(beat)),
     }  # fmt: skip
+    blind = Heartbeat(GATEWAY, EPOCH, 0, BOOT, MONO, 5 * 10**9, 0, heads, bytes(range(16)))
+    out["heartbeat-without-clock"] = {
+        "message": seal_heartbeat(blind, device).hex(), "heartbeat": plain(asdict(blind)),
+    }  # fmt: skip
+    for name, command in commands().items():
+        out[f"command-{name}"] = {
+            "message": seal_command(command, commander).hex(), "command": plain(asdict(command)),
+        }  # fmt: skip
     message = bytearray.fromhex(fire["message"])
     out["refused"] = refused(bytes(message), device, platform)
     return out
+
+
+def commands() -> dict[str, PlatformCommand]:
+    """One of every order; the first one to a gateway whose clock is unset."""
+    life = {"issued_ns": WALL, "expires_ns": WALL + 120_000_000_000}
+    data = b"site: {id: tj-heping-0417}\n"
+    args: dict[Order, dict[str, Any]] = {
+        Order.DUTY: {"minutes": 10},
+        Order.PROPOSE: {"kind": "configuration", "title": "lower levels", "data": data,
+                        "hash": hashlib.sha256(data).digest()},
+        Order.RESEND: {"epoch": EPOCH, "lane": "event", "first": 3, "last": 9},
+    }  # fmt: skip
+    made = {
+        str(order): PlatformCommand(GATEWAY, 100 + i, order, args.get(order, {}), **life)
+        for i, order in enumerate(Order)
+    }
+    made["without-clock"] = PlatformCommand(
+        GATEWAY, 99, Order.ACKNOWLEDGE, {}, WALL, WALL + 120_000_000_000, bytes(range(16))
+    )
+    return made
 
 
 def refused(fire: bytes, device: Signer, platform: Signer) -> dict[str, Any]:
