@@ -22,6 +22,7 @@ from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger
 from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
 from config.members import named_points
+from config.opendata import chosen, main_flag
 from config.plan import (
     NO_BIT,
     NO_RULE,
@@ -185,7 +186,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         zones=_zones(site, point_index),
         outputs=_outputs(site, device_index),
         effects=compile_effects(site, refs),
-        couriers=tuple(_courier(c) for c in site.couriers),
+        couriers=tuple(_courier(site, c) for c in site.couriers),
         panels=tuple(
             panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
         ),
@@ -290,14 +291,20 @@ def _line(link: model.Link) -> Line:
     )  # fmt: skip
 
 
-def _courier(courier: model.AnyCourier) -> Courier:
+def _courier(site: model.Site, courier: model.AnyCourier) -> Courier:
     """Settings that are not given are not there: a courier never sees an empty path."""
     given = courier.model_dump(exclude={"name", "kind"})
     if isinstance(courier, model.Gb26875Courier):
         return Courier(courier.name, courier.kind, {**given, "addresses": dict(courier.addresses)})
     if isinstance(courier, model.Dc09Courier):
         return Courier(courier.name, courier.kind, {**given, "zones": dict(courier.zones)})
+    if isinstance(courier, model.PrometheusCourier):
+        return Courier(courier.name, courier.kind, given)
     settings = {k: v for k, v in given.items() if v not in ("", False, ())}
+    if isinstance(courier, model.MqttJsonCourier):
+        settings["points"] = {
+            name: int(main_flag(point)) for name, point in chosen(site, courier.points).items()
+        }
     settings["insecure"] = not courier.tls
     settings["version"] = "auto"  # MQTT 5, or 3.1.1 where the broker speaks no 5
     return Courier(courier.name, courier.kind, settings)

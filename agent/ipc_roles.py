@@ -50,6 +50,7 @@ _USERS = {
     "embergate-field": Role.FIELD | Role.VIEW,
     "embergate-record": Role.VIEW,
     "embergate-courier": Role.COURIER | Role.VIEW,
+    "embergate-opendata": Role.VIEW,  # it listens to strangers: it may look, and no more
 }
 _GROUPS = {
     "embergate-view": Role.VIEW,

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.ipc import Client, IpcError, Message
-from config.limits import FANOUT_PAGE, POINTS_MAX
+from agent.ipc import Client, Message
+from agent.names import all_names
 
 
 class Viewer:
@@ -46,7 +46,7 @@ class Viewer:
                 ("points", viewer.names, viewer.units),
                 ("zones", viewer.zone_names, viewer.zone_needed),
             ):
-                await _all_names(client, of, names, more)
+                await all_names(client, of, names, more)
             viewer._make(len(viewer.names), len(viewer.zone_names))
             await client.call("subscribe")
         except BaseException:
@@ -96,13 +96,3 @@ class Viewer:
 
 def _u4(data: bytes) -> NDArray[np.uint32]:
     return np.frombuffer(data, "<u4")
-
-
-async def _all_names(client: Client, of: str, names: list[str], more: list[Any]) -> None:
-    while len(names) <= POINTS_MAX:
-        page = await client.call("names", of=of, first=len(names), count=FANOUT_PAGE)
-        names += page["names"]
-        more += page["units" if of == "points" else "needed"]
-        if len(page["names"]) < FANOUT_PAGE:
-            return
-    raise IpcError(f"expected at most {POINTS_MAX} names of {of}")

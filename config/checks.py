@@ -23,6 +23,7 @@ from config.model import (
     Site,
     TcpLink,
 )
+from config.opendata_checks import check_open_data
 from config.problems import Path, Problem, Problems
 from config.registers import COIL, DISCRETE, short_form
 from config.signal_checks import check_inputs, check_outputs
@@ -44,6 +45,7 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     effects = EffectChecks(checks)
     effects.rows()
     checks.centres()
+    check_open_data(checks)
     if not len(problems):
         effects.silence()
 

@@ -9,17 +9,18 @@ import yaml
 from config import model
 from config.centre_reader import read_gb26875
 from config.dc09_reader import read_dc09
+from config.opendata_reader import MQTT_JSON_KEYS, read_mqtt_json, read_prometheus
 from config.problems import Path
 from config.shape import Keys, Reader
 
 INSECURE = "trusted-network"
 """The word that allows mqtt:// without TLS: batches are signed either way, but can be read."""
 
-_KINDS = ("mqtt", "gb26875", "dc09")
+_KINDS = ("mqtt", "gb26875", "dc09", "mqtt-json", "prometheus")
 _PLANNED = ("https",)
-_MQTT = Keys(
-    ("kind", "url"), ("insecure", "ca", "cert", "key", "username", "password_file", "commands")
-)
+_BROKER = ("insecure", "ca", "cert", "key", "username", "password_file")
+_MQTT = Keys(("kind", "url"), (*_BROKER, "commands"))
+_MQTT_JSON = Keys(("kind", "url"), (*_BROKER, *MQTT_JSON_KEYS))
 _COMMANDS = ("acknowledge", "duty", "time", "propose", "resend")
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
@@ -45,8 +46,15 @@ def read_courier(
         return read_gb26875(reader, name, key, node, path)
     if isinstance(word, yaml.ScalarNode) and word.value == "dc09":
         return read_dc09(reader, name, key, node, path)
-    found = reader.fields(node, path, _MQTT, key)
-    return _mqtt(reader, name, found, path) if found is not None else None
+    if isinstance(word, yaml.ScalarNode) and word.value == "prometheus":
+        return read_prometheus(reader, name, key, node, path)
+    plain = isinstance(word, yaml.ScalarNode) and word.value == "mqtt-json"
+    found = reader.fields(node, path, _MQTT_JSON if plain else _MQTT, key)
+    broker = _mqtt(reader, name, found, path) if found is not None else None
+    if broker is None or not plain:
+        return broker
+    assert found is not None
+    return read_mqtt_json(reader, name, broker, found, path)
 
 
 def _mqtt(

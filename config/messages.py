@@ -6,7 +6,13 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import alarm_messages, centre_messages, effect_messages, signal_messages
+from config import (
+    alarm_messages,
+    centre_messages,
+    effect_messages,
+    opendata_messages,
+    signal_messages,
+)
 
 Pair = tuple[str, str]
 
@@ -401,7 +407,10 @@ HINTS: dict[str, Pair] = {
     "need.kind": ("what it measures, e.g. kind: heat", "测量什么，例如 kind: heat"),
     "need.unit": ("the unit address of the device on its link", "设备在线路上的从站地址"),
     "need.link_kind": ("rs485, tcp, rtu_tcp or serial", "rs485、tcp、rtu_tcp 或 serial"),
-    "need.courier_kind": ("write kind: mqtt, gb26875 or dc09", "请写 kind: mqtt、gb26875 或 dc09"),
+    "need.courier_kind": (
+        "write kind: mqtt, gb26875, dc09, mqtt-json or prometheus",
+        "请写 kind: mqtt、gb26875、dc09、mqtt-json 或 prometheus",
+    ),
     "level.missing": (
         "write {first}: and a value in {unit}",
         "请写 {first}: 和以 {unit} 为单位的值",
@@ -474,6 +483,7 @@ HINTS: dict[str, Pair] = {
 
 for _more in (alarm_messages, effect_messages, signal_messages):
     NOUNS |= _more.NOUNS
-for _module in (alarm_messages, centre_messages, effect_messages, signal_messages):
+_ALL = (alarm_messages, centre_messages, effect_messages, opendata_messages, signal_messages)
+for _module in _ALL:
     TEXTS |= _module.TEXTS
     HINTS |= _module.HINTS

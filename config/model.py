@@ -340,7 +340,39 @@ class Dc09Courier(_Frozen):
     zones: tuple[tuple[str, int], ...]
 
 
-AnyCourier = MqttCourier | Gb26875Courier | Dc09Courier
+class MqttJsonCourier(_Frozen):
+    """Open data as plain JSON over MQTT. points: "alarm", "all", "none" or names as in zones."""
+
+    name: str
+    kind: Literal["mqtt-json"]
+    url: str
+    host: str
+    port: int
+    tls: bool
+    ca: str
+    cert: str
+    key: str
+    username: str
+    password_file: str
+    topic: str
+    discovery: str  # prefix of Home Assistant's discovery, "" for none
+    points: str | tuple[str, ...]
+    zones: bool
+    every_ns: int
+    same_broker: bool
+
+
+class PrometheusCourier(_Frozen):
+    """Open data as metrics, on loopback. points: "alarm", "all" or "none"."""
+
+    name: str
+    kind: Literal["prometheus"]
+    host: str
+    port: int
+    points: str
+
+
+AnyCourier = MqttCourier | Gb26875Courier | Dc09Courier | MqttJsonCourier | PrometheusCourier
 
 
 class Person(_Frozen):

@@ -159,6 +159,9 @@ class LineKind(StrEnum):
     SERIAL = "serial"  # a panel's own port: bytes of its protocol, no Modbus
 
 
+OPEN_DATA_KINDS = ("mqtt-json", "prometheus")
+"""Couriers that show what there is to see: they carry nothing of the record, hold nothing back."""
+
 LEVELS = ("view", "acknowledge", "operate", "configure")
 """What people may do, each level with all before it: look; acknowledge, silence and answer; reset,
 disable and test; lift the lock-out of a PIN."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from config.plan import Courier, Line, PlanError, read_plan, section
+from config.words import OPEN_DATA_KINDS
 
 EX_CONFIG = 78
 
@@ -49,6 +50,9 @@ def addresses(
     couriers: Annotated[
         bool, typer.Option("--couriers", help="the names of the couriers instead, one a line")
     ] = False,
+    open_data: Annotated[
+        bool, typer.Option("--open-data", help="the names of the couriers that only show, instead")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="both, as JSON")] = False,
 ) -> None:
     """Print the systemd drop-in with the addresses of the field devices."""
@@ -68,10 +72,15 @@ def addresses(
         )
         raise typer.Exit(EX_CONFIG)
     if as_json:
-        found = {"field_addresses": hosts, "couriers": [c.name for c in rows]}
+        found = {
+            "field_addresses": hosts,
+            "couriers": [c.name for c in rows if c.kind not in OPEN_DATA_KINDS],
+            "open_data": [c.name for c in rows if c.kind in OPEN_DATA_KINDS],
+        }
         typer.echo(json.dumps(found, ensure_ascii=False))
-    elif couriers:
+    elif couriers or open_data:
         for courier in rows:
-            typer.echo(courier.name)
+            if (courier.kind in OPEN_DATA_KINDS) == open_data:
+                typer.echo(courier.name)
     else:
         typer.echo(drop_in(hosts, plan), nl=False)

@@ -114,6 +114,13 @@ def shown_flags(state: State) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
     return np.where(stale, state.alarms.flags | _FAULT, state.alarms.flags) & _WORDS
 
 
+def shown_qualities(state: State) -> np.ndarray[Any, Any]:
+    """Quality of every point as people see it: what was good and is old is stale."""
+    quality = state.image.quality
+    stale = ((state.image.bits & np.uint32(kernels.STALE)) != 0) & (quality == Quality.GOOD)
+    return np.where(stale, np.uint8(Quality.STALE), quality)
+
+
 def _zones(state: State) -> list[dict[str, Any]]:
     return [
         {

@@ -40,7 +40,12 @@ from config.limits import (
 from config.plan import PlanError, read_plan, section
 
 EX_CONFIG = 78
-OTHER_KINDS = {"gb26875": "agent.courier.gb26875", "dc09": "agent.courier.dc09"}
+OTHER_KINDS = {
+    "gb26875": "agent.courier.gb26875",
+    "dc09": "agent.courier.dc09",
+    "mqtt-json": "agent.opendata.mqtt_json",
+    "prometheus": "agent.opendata.prometheus",
+}
 _FLUSH_S = 1.0
 _COMMAND_PACKET_BYTES_MAX = COMMAND_BYTES_MAX + 1_024
 _ACK_PACKET_BYTES_MAX = 4 * MQTT_ACK_BYTES_MAX  # an acknowledgement with topic and properties

@@ -110,7 +110,7 @@ class Fanout:
         return Picture(
             values=state.image.value.astype(np.float32).view(np.uint32),
             flags=view.shown_flags(state),
-            qualities=state.image.quality.copy(),
+            qualities=view.shown_qualities(state),
             zones=zones.astype(np.uint32),
         )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from agent.uplink.table import Table, encode_table, split_table, table_hash
 from config.plan import PlanError, PointTable, read_plan, section
+from config.words import OPEN_DATA_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +92,16 @@ def site_of(plan: bytes) -> Site:
         site=section(plan, "site_name"),
     )
     encoded = encode_table(table)
+    # Open data holds nothing back, so the record knows nothing of it.
+    carriers = [c for c in section(plan, "couriers") if c.kind not in OPEN_DATA_KINDS]
     return Site(
         gateway=section(plan, "site_id"),
         table_parts=tuple(split_table(encoded)),
         table_hash=table_hash(encoded),
         resolutions=resolutions,
-        couriers=_names(plan, "couriers"),
-        unsigned=frozenset(c.name for c in section(plan, "couriers") if c.kind != "mqtt"),
-        orders={c.name: tuple(c.settings.get("commands", ())) for c in section(plan, "couriers")},
+        couriers=tuple(c.name for c in carriers),
+        unsigned=frozenset(c.name for c in carriers if c.kind != "mqtt"),
+        orders={c.name: tuple(c.settings.get("commands", ())) for c in carriers},
     )
 
 

@@ -12,7 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
-SERVICES = ("embergate-field.service", "embergate-record.service", "embergate-courier@.service")
+SERVICES = (
+    "embergate-field.service", "embergate-record.service", "embergate-courier@.service",
+    "embergate-opendata@.service",
+)  # fmt: skip
 COMMAND = "/opt/embergate/venv/bin/embergate"
 
 
@@ -43,6 +46,7 @@ def exposure(path: Path) -> float:
         ("embergate-field.service", 1.7),
         ("embergate-record.service", 0.7),
         ("embergate-courier@.service", 1.5),
+        ("embergate-opendata@.service", 1.5),
     ],
 )
 def test_exposure(name: str, most: float) -> None:
@@ -103,7 +107,10 @@ def test_the_siren_waits_for_nobody() -> None:
 
 
 def test_who_has_what() -> None:
-    field, record, courier = map(directives, SERVICES)
+    field, record, courier, opendata = map(directives, SERVICES)
+    assert opendata["User"] == ["embergate-opendata"], "no role but to look"
+    assert "-/etc/embergate/couriers" in opendata["InaccessiblePaths"][0]
+    assert "LoadCredential" not in opendata
     assert "LoadCredential" not in field
     assert "LoadCredential" not in courier
     assert record["LoadCredential"] == ["device.key:/etc/embergate/keys/device.key"]

@@ -1,0 +1,260 @@
+"""Plain JSON at a real broker, as a dashboard sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from brokers import Mosquitto, mosquitto, short_dir
+from opendata_world import World, open_world
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from config.plan import Courier
+from config.words import Flag, Quality
+
+BASE = "embergate-json/dock-9"
+MAINS = {
+    "泵房.感温": int(Flag.FIRE),
+    "泵房.pressure": int(Flag.SUPERVISORY),
+    "泵房.knock": int(Flag.FIRE),
+}
+_TEMPLATE = re.compile(r"\{\{ value_json\.(\w+) \}\}")
+
+
+class Dashboard:
+    """Sees every topic, and knows what Home Assistant would make of it."""
+
+    def __init__(self, port: int) -> None:
+        self.topics: dict[str, bytes] = {}
+        self.order: list[tuple[str, bytes]] = []
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, "dashboard")
+        self._client.on_message = self._take
+        self._client.on_connect = lambda *_: self._client.subscribe("#", 1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+
+    def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        self.order.append((message.topic, payload))
+        if payload:
+            self.topics[message.topic] = payload
+        else:
+            self.topics.pop(message.topic, None)
+
+    def close(self) -> None:
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
+
+    def json(self, topic: str) -> Any:
+        return json.loads(self.topics.get(f"{BASE}/{topic}", b"null"))
+
+    def configs(self) -> dict[str, Any]:
+        return {
+            topic: json.loads(payload)
+            for topic, payload in dict(self.topics).items()
+            if topic.endswith("/config")
+        }
+
+    def state(self, unique: str) -> str:
+        """As Home Assistant 2024 and later shows an entity."""
+        config = next(c for c in self.configs().values() if c["unique_id"] == unique)
+        for one in config["availability"]:
+            payload = self.topics.get(one["topic"], b"").decode()
+            if "value_template" in one:
+                value = json.loads(payload)["value"] if payload else None
+                payload = "offline" if value is None else "online"
+            if payload != "online":
+                return "unavailable"
+        match = _TEMPLATE.fullmatch(config["value_template"])
+        assert match
+        rendered = str(json.loads(self.topics[config["state_topic"]])[match[1]])
+        if rendered == "None":
+            return "unknown"
+        if "payload_on" in config:
+            return {config["payload_on"]: "on", config["payload_off"]: "off"}[rendered]
+        return rendered
+
+    async def until(self, condition: Callable[[], Any]) -> Any:
+        while not (found := condition()):
+            await asyncio.sleep(0.02)
+        return found
+
+
+def courier(port: int, **more: Any) -> Courier:
+    settings = {
+        "url": f"mqtt://127.0.0.1:{port}", "insecure": True, "topic": "embergate-json",
+        "discovery": "homeassistant", "points": MAINS, "zones": True, "every_ns": 1_000_000_000,
+    }  # fmt: skip
+    return Courier("dashboard", "mqtt-json", {**settings, **more})
+
+
+@contextlib.asynccontextmanager
+async def house() -> AsyncIterator[tuple[World, Mosquitto, Dashboard]]:
+    with short_dir() as directory:
+        async with mosquitto(directory) as broker, open_world() as world:
+            dashboard = Dashboard(broker.port)
+            try:
+                yield world, broker, dashboard
+            finally:
+                dashboard.close()
+
+
+def is_online(d: Dashboard) -> bool:
+    return d.topics.get(f"{BASE}/status") == b"online"
+
+
+def is_announced(d: Dashboard) -> bool:
+    return d.order[-1][0] == f"{BASE}/announced" if d.order else False
+
+
+def test_states_first_then_that_they_are_true_then_what_they_are() -> None:
+    async def story() -> None:
+        async with house() as (world, broker, d):
+            await world.start_record()
+            world.read(感温=23.5, pressure=300, knock=0)
+            heat = f"point/{world.id_of('泵房.感温')}"
+            await world.start(courier(broker.port))
+            await d.until(lambda: is_online(d))
+            told = d.json(heat)
+            assert told["name"] == "泵房.感温"
+            assert (told["value"], told["unit"], told["quality"]) == (23.5, "°C", "good")
+            assert (told["fire"], told["state"]) == (False, "normal")
+            assert d.json("zone/一层")["fire"] is False
+            assert d.json("output/stair_b")["on"] is None, "never read: not known"
+            assert d.json("gateway")["name"] == '九号码头 "A"'
+            first = [t for t, _ in d.order].index(f"{BASE}/status")
+            assert all(not t.endswith("/config") for t, _ in d.order[:first])
+            await d.until(lambda: len(d.configs()) > 20 and is_announced(d))
+            check_configs(d)
+            node = "embergate-dock-9"
+            point = world.id_of("泵房.感温")
+            assert d.state(f"{node}-point-{point}-value") == "23.5"
+            assert d.state(f"{node}-point-{point}-fire") == "off"
+            assert d.state(f"{node}-output-stair_b-on") == "unknown"
+
+            world.read(knock=1)
+            world.read(Quality.BAD, 感温=0)
+            await d.until(lambda: d.json("zone/一层")["fire"])
+            await d.until(lambda: d.json(heat)["quality"] == "bad")
+            assert d.json(heat)["value"] is None, "unknown is never 0"
+            assert d.state(f"{node}-point-{point}-value") == "unavailable"
+            assert d.state(f"{node}-point-{point}-fire") == "unknown"
+            assert d.state(f"{node}-gateway-fire") == "on"
+            await d.until(lambda: d.json("courier/platform")["connected"] is False)
+
+            await world.control.server.stop()
+            await d.until(lambda: d.topics[f"{BASE}/status"] == b"offline")
+            assert d.state(f"{node}-gateway-fire") == "unavailable"
+
+    asyncio.run(story())
+
+
+def check_configs(d: Dashboard) -> None:
+    """Every announcement against what the two schemas of Home Assistant ask for."""
+    known = {
+        "sensor": ({"temperature", "pressure", "humidity"}, {"unit_of_measurement", "state_class"}),
+        "binary_sensor": (
+            {"safety", "problem", "heat", "sound", "connectivity", "running"},
+            {"payload_on", "payload_off"},
+        ),
+    }
+    common = {
+        "name", "unique_id", "default_entity_id", "state_topic", "value_template", "qos",
+        "json_attributes_topic", "availability", "availability_mode", "device", "origin",
+        "device_class",
+    }  # fmt: skip
+    uniques = set()
+    for topic, config in d.configs().items():
+        match = re.fullmatch(
+            r"homeassistant/(sensor|binary_sensor)/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)/config", topic
+        )
+        assert match, topic
+        classes, own = known[match[1]]
+        assert set(config) <= common | own, "no command topic, nor anything else"
+        assert config.get("device_class", "") in classes | {""}
+        assert config["state_topic"] in d.topics
+        assert config["availability_mode"] == "all"
+        assert re.fullmatch(rf"{match[1]}\.[a-z0-9_]+", config["default_entity_id"])
+        assert config["device"]["identifiers"] == ["embergate-dock-9"]
+        assert config["device"]["name"] == '九号码头 "A"'
+        assert set(config["origin"]) <= {"name", "sw_version", "support_url"}
+        if "state_class" in config:
+            assert config["state_class"] == "measurement"
+        uniques.add(config["unique_id"])
+    assert len(uniques) == len(d.configs())
+
+
+def test_what_is_gone_is_taken_away() -> None:
+    async def story() -> None:
+        async with house() as (world, broker, d):
+            world.read(感温=23.5, pressure=300, knock=0)
+            gone = f"point/{world.id_of('泵房.pressure')}"
+            await world.start(courier(broker.port))
+            await d.until(lambda: any(gone.replace("/", "-") in t for t in d.configs()))
+            assert d.json("announced")["things"][gone] == [
+                "binary_sensor/supervisory",
+                "sensor/value",
+            ], "the list is there before what it names"
+            assert await world.stop() == 0
+            await d.until(lambda: d.topics[f"{BASE}/status"] == b"offline")
+
+            fewer = {k: v for k, v in MAINS.items() if k != "泵房.pressure"}
+            await world.start(courier(broker.port, points=fewer, discovery=""))
+            await d.until(lambda: gone not in d.json("announced")["things"])
+            assert f"{BASE}/{gone}" not in d.topics
+            assert d.json("announced")["discovery"] == ""
+            assert not d.configs()
+            assert d.json("gateway")["points"] == 5
+            left = [t for t in d.topics if t.startswith(f"{BASE}/point/")]
+            assert len(left) == len(fewer)
+
+    asyncio.run(story())
+
+
+def test_a_broker_that_restarts_gets_everything_again_and_no_order_is_taken() -> None:
+    async def story() -> None:
+        async with house() as (world, broker, d):
+            world.read(感温=23.5, pressure=300, knock=0)
+            await world.start(courier(broker.port))
+            await d.until(lambda: is_online(d) and is_announced(d) and d.configs())
+            subscribed = [line for line in broker.log.splitlines() if "embergate-dock-9" in line]
+            topics = re.findall(r"embergate-dock-9-dashboard \d (\S+)", "\n".join(subscribed))
+            assert set(topics) == {f"{BASE}/announced", "homeassistant/status"}
+            before = len(d.order)
+            d.publish(f"{BASE}/zone/一层", b'{"fire":true}')
+            d.publish("homeassistant/siren/embergate-dock-9/x/set", b"ON")
+            assert world.control.operators == []
+
+            broker.stop()
+            d.topics.clear()
+            await broker.start()
+            await d.until(lambda: is_online(d) and d.json("gateway"))
+            assert len(d.order) > before
+
+    asyncio.run(story())
+
+
+def test_values_are_told_at_most_every_so_often() -> None:
+    async def story() -> None:
+        async with house() as (world, broker, d):
+            world.read(感温=20, pressure=300, knock=0)
+            heat = f"{BASE}/point/{world.id_of('泵房.感温')}"
+            await world.start(courier(broker.port, every_ns=3_600 * 10**9, discovery=""))
+            await d.until(lambda: is_online(d))
+            seen = world.control.control.fanout._seq
+            world.read(感温=21)
+            await d.until(lambda: json.loads(d.topics[heat])["value"] == 21.0)
+            world.read(感温=22)
+            await d.until(lambda: world.control.control.fanout._seq > seen + 3)
+            assert json.loads(d.topics[heat])["value"] == 21.0
+            world.read(Quality.NOT_READY, 感温=22)
+            await d.until(lambda: json.loads(d.topics[heat])["value"] is None)
+
+    asyncio.run(story())
