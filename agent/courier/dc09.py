@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import secrets
-import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +19,12 @@ from agent.courier.dc09_book import Book, Place
 from agent.courier.dc09_frame import Account, Format, Keys
 from agent.courier.dc09_session import Calls, Session, Settings
 from agent.courier.post import Post, until_told
+from agent.courier.sources import sources_of
 from agent.courier.window import BatchId
 from agent.uplink.batch import Batch
 from agent.uplink.events import EventRecord
 from config.limits import DC09_KEY_FILE_BYTES_MAX
-from config.plan import PointTable, read_plan, section
+from config.plan import read_plan, section
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +91,10 @@ def read_key(path: str) -> bytes:
 def places_of(plan: bytes, zones: Mapping[str, int]) -> dict[str, Place]:
     """Source of records -> place. Every point has a zone number: the one that is given, else its
     stable id. Zones and sirens of the site have one only where it is given."""
-    points: PointTable = section(plan, "points")
-    ids = struct.unpack(f"<{len(points)}I", points.ids)
-    out = {}
-    for i, name, kind in zip(ids, points.names, points.kinds, strict=True):
-        out[f"point/{i}"] = Place(zones.get(name, i), name, kind)
-    for what in ("zone", "output"):
-        for row in section(plan, f"{what}s"):
-            if row.name in zones:
-                out[f"{what}/{row.name}"] = Place(zones[row.name], row.name)
-    return out
+    return {
+        s.key: Place(s.stable if s.number is None else s.number, s.name, s.kind)
+        for s in sources_of(plan, zones)
+    }
 
 
 async def run(task: Task, record_socket: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +20,11 @@ from agent.courier.broker import SettingsProblem
 from agent.courier.gb26875_book import COMPONENT_TYPES, SOUNDER, Book, Component, Style
 from agent.courier.gb26875_session import Calls, Session, Settings
 from agent.courier.post import Post, until_told
+from agent.courier.sources import sources_of
 from agent.courier.window import BatchId
 from agent.uplink.batch import Batch
 from agent.uplink.events import EventRecord
-from config.plan import PointTable, read_plan, section
+from config.plan import read_plan, section
 from drivers.panel.gb26875 import Dialect
 
 
@@ -91,17 +91,14 @@ def _settings(given: Mapping[str, Any]) -> Settings:
 def components_of(plan: bytes, addresses: Mapping[str, int]) -> dict[str, Component]:
     """Source of records -> component. Every point has an address: the one that is given, else its
     stable id, which no other point ever had. Zones and sirens only where one is given."""
-    points: PointTable = section(plan, "points")
-    ids = struct.unpack(f"<{len(points)}I", points.ids)
-    out = {}
     given = set(addresses.values())
-    for i, name, kind, unit in zip(ids, points.names, points.kinds, points.units, strict=True):
-        number = addresses.get(name, i | 0x8000_0000 if i in given else i)  # never one for two
-        out[f"point/{i}"] = Component(number, COMPONENT_TYPES.get(kind, 0), name, unit)
-    for what, kind_of in (("zone", 0), ("output", SOUNDER)):
-        for row in section(plan, f"{what}s"):
-            if row.name in addresses:
-                out[f"{what}/{row.name}"] = Component(addresses[row.name], kind_of, row.name)
+    out = {}
+    for s in sources_of(plan, addresses):
+        number = s.number
+        if number is None:  # never one address for two
+            number = s.stable | 0x8000_0000 if s.stable in given else s.stable
+        kind = SOUNDER if s.what == "output" else COMPONENT_TYPES.get(s.kind, 0)
+        out[s.key] = Component(number, kind, s.name, s.unit)
     return out
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import marshal
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from agent.child import from_child
 from agent.courier.broker import SettingsProblem
 from agent.ipc import Client, IpcError, Refused
 from config.plan import PlanError, PointTable, read_plan, section
@@ -37,38 +36,12 @@ def read_known(plan: Path, name: str, kind: str) -> Known:
 
     Raises PlanError, SettingsProblem, or OSError when there is no child.
     """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            _tell(writing, plan, name, kind)
-            status = 0
-        finally:
-            os._exit(status)  # no buffer of the parent is written twice
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
-    _, status = os.waitpid(child, 0)
-    if status != 0 or not said:
-        raise OSError(f"{plan}: the process that reads the plan ended with status {status}")
-    problem, value = marshal.loads(said)  # noqa: S302 -- our own child, through our own pipe
-    if problem:
-        raise (PlanError if problem == "plan" else SettingsProblem)(value)
-    return Known(*value)
 
-
-def _tell(writing: int, plan: Path, name: str, kind: str) -> None:
-    answer: tuple[str, Any]
-    try:
+    def read() -> tuple[Any, ...]:
         known = known_of(read_plan(plan), name, kind)
-        answer = "", tuple(getattr(known, f.name) for f in fields(known))
-    except PlanError as e:
-        answer = "plan", str(e)
-    except SettingsProblem as e:
-        answer = "settings", str(e)
-    with os.fdopen(writing, "wb") as pipe:
-        pipe.write(marshal.dumps(answer))
+        return tuple(getattr(known, f.name) for f in fields(known))
+
+    return Known(*from_child(plan, read, PlanError, SettingsProblem))
 
 
 def known_of(data: bytes, name: str, kind: str) -> Known:

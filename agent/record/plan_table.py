@@ -1,18 +1,13 @@
-"""What the record needs of a plan: its name, its point table, its couriers.
-
-Ten thousand points decoded are several megabytes that come back to the system in small pieces or
-never. So a process that ends reads the plan, and hands over the few bytes that are needed.
-"""
+"""What the record needs of a plan: its name, its point table, its couriers."""
 
 from __future__ import annotations
 
-import marshal
-import os
 import struct
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agent.child import from_child
 from agent.uplink.table import Table, encode_table, split_table, table_hash
 from config.plan import PlanError, PointTable, read_plan, section
 from config.words import OPEN_DATA_KINDS
@@ -39,34 +34,7 @@ def read_site(path: Path) -> Site:
 
     Raises config.plan.PlanError, or OSError when there is no child.
     """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            _tell(writing, path)
-            status = 0
-        finally:
-            os._exit(status)  # no buffer of the parent is written twice
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read()
-    _, status = os.waitpid(child, 0)
-    if status != 0 or not said:
-        raise OSError(f"{path}: the process that reads the plan ended with status {status}")
-    good, value = marshal.loads(said)  # noqa: S302 -- our own child, through our own pipe
-    if not good:
-        raise PlanError(value)
-    return Site(*value)
-
-
-def _tell(writing: int, path: Path) -> None:
-    try:
-        answer: tuple[bool, Any] = True, astuple(site_of(read_plan(path)))
-    except PlanError as e:
-        answer = False, str(e)
-    with os.fdopen(writing, "wb") as pipe:
-        pipe.write(marshal.dumps(answer))
+    return Site(*from_child(path, lambda: astuple(site_of(read_plan(path))), PlanError))
 
 
 def site_of(plan: bytes) -> Site:
