@@ -110,7 +110,7 @@ def write_parquet(kind: str, rows: Iterable[Row], path: Path) -> int:
         import pyarrow as pa  # noqa: PLC0415 -- an extra
         import pyarrow.parquet as pq  # noqa: PLC0415 -- as above
     except ImportError:
-        text = "Parquet needs the extra: pip install 'embergate[parquet]'"
+        text = "Parquet needs the extra: pip install '.[parquet]' in the checkout"
         raise StoreProblem(text) from None
     kinds = {"str": pa.string(), "int": pa.int64(), "float | None": pa.float64()}
     names = [column.name for column in fields(KINDS[kind])]

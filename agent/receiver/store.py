@@ -235,7 +235,7 @@ def open_store(where: str, *, read_only: bool = False) -> Store:
         try:
             from agent.receiver.postgresql import open_postgresql as opener  # noqa: PLC0415 -- an extra
         except ImportError:
-            text = "PostgreSQL needs the extra: pip install 'embergate[postgresql]'"
+            text = "PostgreSQL needs the extra: pip install '.[postgresql]' in the checkout"
             raise StoreProblem(text) from None
     else:
         from agent.receiver.sqlite import open_sqlite as opener  # noqa: PLC0415 -- as its sibling
