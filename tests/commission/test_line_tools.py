@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
+import struct
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -174,22 +177,32 @@ def recording(path: Path, chunks: list[Chunk]) -> Path:
     return path
 
 
-def play_when_open(replay: Replay) -> None:
-    """Say it all once somebody holds the port."""
+def waiting(fd: int) -> int:
+    """Bytes that a port has received and nobody has read."""
+    size: int = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+    return size
+
+
+def play_when_open(replay: Replay, fd: int) -> None:
+    """Say it all once a tool has the port: opening flushes the byte that waits there."""
     until = time.monotonic() + 20
+    while waiting(fd) and time.monotonic() < until:
+        time.sleep(0.01)
+    asyncio.run(replay.play())
+
+
+@contextlib.contextmanager
+def marked(replay: Replay) -> Iterator[int]:
+    """A descriptor of the replay's port, in which one byte waits."""
     fd = os.open(replay.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
-        while time.monotonic() < until:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                break
-            fcntl.flock(fd, fcntl.LOCK_UN)
-            time.sleep(0.02)
+        replay._write(b"\0")
+        until = time.monotonic() + 20
+        while not waiting(fd) and time.monotonic() < until:
+            time.sleep(0.01)
+        yield fd
     finally:
         os.close(fd)
-    time.sleep(0.05)  # the port is locked before its buffer is flushed
-    asyncio.run(replay.play())
 
 
 def test_record_line_then_listen_to_its_replay(folder: Path) -> None:
@@ -203,11 +216,11 @@ def test_record_line_then_listen_to_its_replay(folder: Path) -> None:
         await replay.start(serve=False)
 
     for args in (("record-line", str(port), str(copy)), ("listen", str(port), "--json")):
-        with in_thread(start, replay.stop):
-            played = threading.Thread(target=play_when_open, args=(replay,))
+        with in_thread(start, replay.stop), marked(replay) as fd:
+            played = threading.Thread(target=play_when_open, args=(replay, fd))
             played.start()
             status, text = command(*args, "--for", "1200ms")
-            played.join(5)
+            played.join(20)
         assert status == 0, text
     again = read_line_file(copy)
     assert b"".join(c.data for c in again) == b"".join(c.data for c in chunks)
