@@ -37,6 +37,7 @@ from config.plan import (
     Plan,
     PointTable,
     Poll,
+    Text,
     WordRule,
     Zone,
     bit_field,
@@ -191,8 +192,24 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         panels=tuple(
             panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
         ),
+        texts=_texts(site, ids, device_index),
         people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
     )
+
+
+def _texts(
+    site: model.Site, ids: Mapping[str, int], device_index: Mapping[str, int]
+) -> tuple[Text, ...]:
+    """In the order of their ids."""
+    rows = [
+        Text(
+            ids[f"{d.name}.{t.name}"], f"{d.name}.{t.name}", device_index[d.name], t.function,
+            t.address, t.width, t.poll_ns, t.encoding, t.low_first,
+        )
+        for d in site.devices
+        for t in d.texts
+    ]  # fmt: skip
+    return tuple(sorted(rows, key=lambda row: row.id))
 
 
 def panel_row(device: int, port: model.PanelPort) -> Panel:

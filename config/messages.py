@@ -6,7 +6,7 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import centre_messages, effect_messages
+from config import centre_messages, effect_messages, text_messages
 
 Pair = tuple[str, str]
 
@@ -385,8 +385,8 @@ HINTS: dict[str, Pair] = {
         "报警时闭合写 1，断开写 0：请查看接线",
     ),
     "need.type": (
-        "int16, uint16, int32, uint32 or float32",
-        "int16、uint16、int32、uint32 或 float32",
+        "int16, uint16, int32, uint32, float32 and wider ones, or string for a text",
+        "int16、uint16、int32、uint32、float32 等；文本为 string",
     ),
     "need.units": ("write one of: {known}", "可选：{known}"),
     "need.poll": (
@@ -478,4 +478,6 @@ TEXTS |= centre_messages.TEXTS
 HINTS |= centre_messages.HINTS
 NOUNS |= effect_messages.NOUNS
 TEXTS |= effect_messages.TEXTS
+TEXTS |= text_messages.TEXTS
 HINTS |= effect_messages.HINTS
+HINTS |= text_messages.HINTS

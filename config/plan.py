@@ -295,6 +295,21 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """Registers of a device that hold characters: read on their own, shown and recorded."""
+
+    id: int  # stable, from the same ledger as those of points
+    name: str  # device and name, as of points
+    device: int
+    function: int
+    address: int
+    count: int  # registers
+    interval_ns: int
+    encoding: str
+    low_first: bool  # the first character is in the low byte
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole site, compiled. `digest` is SHA-256 of the source files and the id ledger."""
 
@@ -314,6 +329,7 @@ class Plan:
     couriers: tuple[Courier, ...]
     panels: tuple[Panel, ...] = ()
     people: tuple[Person, ...] = ()
+    texts: tuple[Text, ...] = ()
 
 
 _ROWS: dict[str, type[Any]] = {
@@ -327,6 +343,7 @@ _ROWS: dict[str, type[Any]] = {
     "couriers": Courier,
     "panels": Panel,
     "people": Person,
+    "texts": Text,
 }
 
 

@@ -25,9 +25,9 @@ _LEVEL_KEYS = tuple(k for level in LEVELS for k in (level, f"{level}_clear"))
 _NUMBER_KEYS = ("scale", "offset", "span", "range", "sentinels", "resolution")
 POINT_KEYS = Keys(
     ("register", "kind"),
-    ("type", *ORDERS, "bit", "bits", "confirm", "unit", "class", "poll", "active", "state",
-     *_NUMBER_KEYS,
-     *_LEVEL_KEYS, *RULE_KEYS),
+    ("type", *ORDERS, "bit", "bits", "confirm", "unit", "class", "poll",
+     "active", "state", *_NUMBER_KEYS, *_LEVEL_KEYS, *RULE_KEYS,
+     "length", "encoding"),
 )  # fmt: skip
 _ALWAYS = frozenset({"register", "kind", "type", *ORDERS, "bit", "bits", "poll"})
 _CURRENT_LOW_MA, _CURRENT_SPAN_MA = 4.0, 16.0

@@ -29,6 +29,7 @@ from config.limits import (
     READ_BACK_NS_MIN,
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
+    TEXTS_MAX,
     TURNAROUND_NS_MAX,
     ZONE_WINDOW_NS_MAX,
     ZONE_WINDOW_NS_MIN,
@@ -180,6 +181,8 @@ class _SiteReader(Reader):
         total = sum(len(d.points) for d in devices)
         if "devices" in found:
             self.too_many(found["devices"], ("devices", "*", "points"), total, POINTS_MAX)
+            texts = sum(len(d.texts) for d in devices)
+            self.too_many(found["devices"], ("devices", "*", "points"), texts, TEXTS_MAX)
         return devices
 
     # --- links ------------------------------------------------------------------------------

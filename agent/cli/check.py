@@ -14,7 +14,7 @@ from agent.budget import DEAD, Budget, budgets
 from agent.compile import Checked, check_file, plan_file
 from config.ledger import ledger_path
 from config.limits import MS
-from config.model import Site, TcpLink
+from config.model import Site, TcpLink, Text
 from config.plan import Panel, Plan
 from config.problems import EXIT_CONFIG, LANGUAGES, as_json, render
 from config.quantity import time_text
@@ -129,6 +129,17 @@ def _summary(checked: Checked) -> dict[str, Any]:
             for d in site.devices
             for p in d.points
         ],
+        "texts": [
+            {
+                "id": ids[f"{d.name}.{t.name}"],
+                "name": f"{d.name}.{t.name}",
+                "register": [short_form(t.function, t.address), long_form(t.function, t.address)],
+                "length": t.width,
+                "encoding": t.encoding,
+            }
+            for d in site.devices
+            for t in d.texts
+        ],
     }
 
 
@@ -144,6 +155,9 @@ def _line_counts(plan: Plan) -> list[dict[str, int]]:
         line = plan.devices[poll.device].line
         polls[line] += 1
         points[line] += len(poll.points) // 4
+    for text in plan.texts:
+        polls[plan.devices[text.device].line] += 1
+        points[plan.devices[text.device].line] += 1
     devices = Counter(d.line for d in plan.devices)
     return [
         {"devices": devices[i], "points": points[i], "polls": polls[i]}
@@ -156,7 +170,7 @@ def _echo(checked: Checked) -> str:
     plan, site = checked.plan, checked.site
     assert plan is not None
     assert site is not None
-    out = [f"{site.id}: {len(plan.points)} points, {len(plan.zones)} zones, "
+    out = [f"{site.id}: {len(plan.points) + len(plan.texts)} points, {len(plan.zones)} zones, "
            f"{len(plan.outputs)} sirens, {len(plan.effects)} effects, "
            f"{len(plan.couriers)} couriers"]  # fmt: skip
     with_siren = {plan.devices[o.device].line for o in plan.outputs}
@@ -196,14 +210,19 @@ def _waits(waits_ns: tuple[int, ...]) -> str:
 def _point_lines(site: Site) -> list[str]:
     out: list[str] = []
     for device in site.devices:
-        for point in device.points[: max(0, _LISTED - len(out))]:
+        for point in device.entries[: max(0, _LISTED - len(out))]:
             register_ = short_form(point.function, point.address)
             bit = "" if point.bit is None else f" bit {point.bit}"
             if point.bit is not None and point.bits > 1:
                 bit += f"-{point.bit + point.bits - 1}"
             forms = f"{register_} = {long_form(point.function, point.address)}{bit}"
-            unit = f", {point.unit}" if point.unit else ""
-            out.append(f"  {device.name}.{point.name}: {forms}, {point.type}, {point.kind}{unit}, "
-                       f"every {time_text(point.poll_ns)}")  # fmt: skip
-    rest = sum(len(d.points) for d in site.devices) - len(out)
+            if isinstance(point, Text):
+                order = ", low byte first" if point.low_first else ""
+                what = f"text of {point.width} registers in {point.encoding}{order}"
+            else:
+                unit = f", {point.unit}" if point.unit else ""
+                what = f"{point.type}, {point.kind}{unit}"
+            every = time_text(point.poll_ns)
+            out.append(f"  {device.name}.{point.name}: {forms}, {what}, every {every}")
+    rest = sum(len(d.entries) for d in site.devices) - len(out)
     return [*out, f"  ... and {rest} more points"] if rest else out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -196,7 +197,11 @@ def probe(
     lang = language(lang)
     seen = finish(_probe(where, unit, function, first, count), lang)
     if as_json_:
-        print(json.dumps([_probed(seen, k) for k in range(len(seen))]))
+        rows = [_probed(seen, k) for k in range(len(seen))]
+        said = texts([s.word for s in seen]) if function >= 3 else []
+        if said:  # of the whole range, told with its first address
+            rows[0]["texts"] = [asdict(reading) for reading in said]
+        print(json.dumps(rows, ensure_ascii=False))
     elif function < 3:
         for s in seen:
             print(f"{short_form(function, s.address)}: {s.why or s.word}")

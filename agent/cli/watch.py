@@ -70,6 +70,8 @@ def watch(
 def _text(row: Row, lang: str) -> str:
     if not row.mono_ns:
         return "-"
+    if row.text is not None and row.quality is Quality.GOOD:
+        return row.text
     if row.quality is not Quality.GOOD or math.isnan(row.value):
         return words(row.quality.name.lower(), lang)
     if row.state:

@@ -78,6 +78,7 @@ TEXTS: dict[str, Pair] = {
     "active": ("points in alarm or fault", "报警或故障点位"),
     "points": ("points", "点位"),
     "lines": ("lines", "线路"),
+    "texts": ("texts of devices", "设备文本"),
     "couriers": ("couriers", "传输"),
     "col.name": ("name", "名称"),
     "col.flags": ("state", "状态"),

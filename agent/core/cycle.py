@@ -29,6 +29,7 @@ from agent.core import (
     panel,
     recall,
     records,
+    texts,
     zones,
 )
 from agent.core.image import new_image
@@ -92,7 +93,8 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     assert len(inputs.blocks) <= BLOCKS_PER_CYCLE_MAX
     assert len(inputs.commands) <= COMMANDS_PER_CYCLE_MAX
     assert len(inputs.notices) <= NOTICES_MAX
-    for bounded in (inputs.failures, inputs.read_backs, inputs.lines, inputs.panel_events):
+    for bounded in (inputs.failures, inputs.read_backs, inputs.lines, inputs.panel_events,
+                    inputs.texts):  # fmt: skip
         assert len(bounded) <= INPUTS_PER_CYCLE_MAX
     out: list[Record] = []
     orders: list[Order] = []
@@ -107,6 +109,8 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     for event in inputs.panel_events:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
     _samples(state, inputs, now, out)
+    for reading in inputs.texts:
+        out += texts.take(state.texts, state.site.plan, reading)
     _health(state, state.health, inputs, now, out, orders)
     if state.alarms.touched or effects.due(state.effects, now.mono_ns):
         _decide(state, state.health, now, out, orders, merged)

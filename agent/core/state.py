@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.core import alarms, detect, effects, health, panel, zones
+from agent.core import alarms, detect, effects, health, panel, texts, zones
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Notice
@@ -25,4 +25,5 @@ class State:
     health: health.Health | None = None  # made by the first cycle, which knows when it is
     notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
     recalled: bool = False  # the alarm state from before the start is known
+    texts: texts.Texts = field(default_factory=texts.Texts)
     saved: bytes = b""  # the last snapshot that was handed out

@@ -7,7 +7,7 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from config.words import Lane
-from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock, TextReading
 
 
 class ClockState(IntEnum):
@@ -82,6 +82,7 @@ class Inputs:
     read_backs: tuple[ReadBack, ...] = ()
     lines: tuple[LineState, ...] = ()
     notices: tuple[Notice, ...] = ()
+    texts: tuple[TextReading, ...] = ()
     # Persisted alarm state, merged in: it adds, it never clears. b"" says that there is none, which
     # is knowledge too: outputs that the latch holds on without a cause may then go off.
     recalled: bytes | None = None
@@ -109,7 +110,7 @@ class Record:
     lane: Lane
     source: str
     # "point", "zone", "panel", "output", "effect", "device", "line", "operator", "system",
-    # "counters"
+    # "counters", "text"
     what: str
     mono_ns: int
     body: dict[str, Any] = field(default_factory=dict)

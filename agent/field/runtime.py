@@ -34,7 +34,7 @@ from config.limits import (
 from config.plan import Plan
 from config.words import Flag
 from drivers.modbus.schedule import Unit
-from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock, TextReading
 
 LOG = logging.getLogger("embergate.field")
 
@@ -73,6 +73,7 @@ class Runtime:
         self._link: RecordLink | None = None
         self._blocks: list[ReadingBlock] = []
         self._failures: list[PollFailure] = []
+        self._texts: list[TextReading] = []
         self._read_backs: list[ReadBack] = []
         self._lines: list[LineState] = []
         self._panel_events: list[PanelEvent] = []
@@ -109,6 +110,11 @@ class Runtime:
         """A poll gave nothing."""
         self._failures.append(failure)
         self._bound(self._failures)
+
+    def text(self, reading: TextReading) -> None:
+        """A text of a device was read."""
+        self._texts.append(reading)
+        self._bound(self._texts)
 
     def read_back(self, read_back: ReadBack) -> None:
         """An output was read."""
@@ -187,10 +193,12 @@ class Runtime:
             read_backs=tuple(self._read_backs),
             lines=tuple(self._lines),
             notices=tuple(self._notices.values()),
+            texts=tuple(self._texts),
             recalled=self._recalled,
         )
         first = not self.first_cycle_ns and bool(self._blocks)
         self._panel_events.clear()
+        self._texts.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
             queue.clear()
         self._notices.clear()

@@ -37,7 +37,7 @@ from drivers.modbus.planner import Want, plan_requests
 from drivers.modbus.polling import PollWork
 from drivers.modbus.schedule import Schedule, Slot, Unit
 from drivers.modbus.timing import LineTiming
-from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock, TextReading
 
 UNITS = 8
 REGISTERS = 10
@@ -129,6 +129,9 @@ class _Count:
 
     def failed(self, failure: PollFailure) -> None:
         """Counted by the master."""
+
+    def text(self, reading: TextReading) -> None:
+        """There are none."""
 
     def read_back(self, read_back: ReadBack) -> None:
         """There are no outputs."""

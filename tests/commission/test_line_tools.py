@@ -111,12 +111,15 @@ def test_probe_shows_all_types_and_skips_what_is_not_there(folder: Path) -> None
     with served(plan_of(site)):
         status, text = command("probe", port, "3", "holding", "0", "8", "--json")
         shown, table = command("probe", port, "3", "holding", "0", "3")
+        words = json.loads(command("probe", port, "3", "holding", "20", "8", "--json")[1])
     assert (status, shown) == (0, 0)
     rows = json.loads(text)
     assert rows[0]["int16"] == 215
     assert rows[1]["ABCD"]["float32"] == "1.25"
     assert rows[1]["CDAB"]["float32"] != "1.25"
     assert rows[7] == {"address": 7, "why": "exception 2"}
+    said = {"encoding": "gb18030", "order": "AB", "text": "三层走廊"}
+    assert said in words[0]["texts"]
     assert "1.25" in table
     assert "215" in table
 
@@ -152,6 +155,8 @@ def test_watch_shows_live_readings(folder: Path) -> None:
     last = {p["point"]: p for p in json.loads(text.splitlines()[-1])["points"]}
     assert last["sensor.temperature"]["value"] == 21.5
     assert last["sensor.state"]["text"] == "normal"
+    assert (last["sensor.place"]["text"], last["sensor.place"]["quality"]) == ("三层走廊", "good")
+    assert "三层走廊" in table
     assert "21.5 °C" in table
 
 
