@@ -6,7 +6,7 @@
 #
 #   make evaluate DATA=DIR    recordings scored against a fixed detector; SITE=FILE, REPORT=DIR
 #
-# The others: bench, fuzz, lint, kernel, lock, clean. Everything Python lives in .venv; a repeated
+# The others: bench, fuzz, crash, lint, kernel, lock, clean. Everything Python lives in .venv; a repeated
 # run installs nothing. PYTHON=... chooses an interpreter, otherwise the newest suitable is taken.
 
 SHELL := /bin/bash
@@ -31,7 +31,7 @@ ifneq ($(USABLE),True)
 REMAKE := FORCE
 endif
 
-.PHONY: help demo test bench evaluate fuzz lint lock kernel clean runtime dev built-kernel test-tools FORCE
+.PHONY: help demo test bench crash evaluate fuzz lint lock kernel clean runtime dev built-kernel test-tools FORCE
 
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
@@ -45,6 +45,10 @@ test: test-tools dev lint
 # What takes longer than a test may: many more examples of every property.
 fuzz: dev
 	$(PY) -m pytest -m hypothesis --hypothesis-profile=fuzz --timeout=3600
+
+# The record's disk loses power 500 times, its process is killed 1,000 times, every call fails in turn.
+crash: dev
+	CRASH_SUITE=whole $(PY) -m pytest -s tests/crash --timeout=7200
 
 bench: test-tools runtime
 	PYTHONPATH=tests $(PY) -m bench.run

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from config.limits import ALARM_POLLS_RUN_MAX, FREEZE_POLLS, PROBE_PAUSE_FACTOR, S
-from config.plan import Line, Plan
+from config.limits import (
+    ALARM_POLLS_RUN_MAX,
+    FREEZE_POLLS,
+    PATTERN_LINE_FACTOR,
+    PROBE_PAUSE_FACTOR,
+    S,
+)
+from config.plan import Line, Output, Plan
+from config.rhythms import shortest_ns
 from config.words import LineKind
 from drivers.modbus.frame import Query, read_query, write_coil_query
 from drivers.modbus.timing import LineTiming
 
 DEAD = (0, 1, 3)
 """Numbers of dead units that the latencies are told for."""
+
+
+_PATTERNS = {
+    "siren": ("alert", "pulse"),
+    "relay": ("alert", "pulse"),
+    "lamp": ("flash",),
+    "buzzer": ("tone-fire", "tone-duty", "tone-fault"),
+    "fault": ("flash",),
+}
+"""What an output of a kind may have to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,35 @@ def budgets(plan: Plan) -> tuple[Budget, ...]:
     return tuple(_budget(plan, i, line) for i, line in enumerate(plan.lines))
 
 
+def with_speed(plan: Plan) -> tuple[Output, ...]:
+    """The outputs, those whose line is too slow for patterns marked `steady`.
+
+    In a round every output of the line is written once and read back, between polls. The shortest
+    part of every pattern must have room for PATTERN_LINE_FACTOR rounds: with less, an output would
+    lag behind the others, and polls behind the outputs.
+    """
+    out = []
+    rounds = [_round_ns(plan, i, line) for i, line in enumerate(plan.lines)]
+    for output in plan.outputs:
+        if output.on_bus:
+            patterns = _PATTERNS[output.kind]
+            least = min(map(shortest_ns, patterns))
+            round_ns = rounds[plan.devices[output.device].line]
+            out.append(replace(output, steady=least < PATTERN_LINE_FACTOR * round_ns))
+        else:
+            out.append(output)
+    return tuple(out)
+
+
+def _round_ns(plan: Plan, index: int, line: Line) -> int:
+    if line.kind == LineKind.SERIAL:
+        return 0
+    timing = LineTiming(line)
+    outputs = [o for o in plan.outputs if o.on_bus and plan.devices[o.device].line == index]
+    write = timing.likely_ns(write_coil_query(1, 0, on=True))
+    return len(outputs) * (write + timing.likely_ns(read_query(1, 1, 0, 1)))
+
+
 def _work(plan: Plan, index: int) -> list[_Work]:
     out = []
     for poll in plan.polls:
@@ -63,8 +109,7 @@ def _work(plan: Plan, index: int) -> list[_Work]:
             query = read_query(device.unit, text.function, text.address, text.count)
             out.append(_Work(query, text.interval_ns, alarm=False))
     for output in plan.outputs:
-        device = plan.devices[output.device]
-        if device.line == index:
+        if output.on_bus and (device := plan.devices[output.device]).line == index:
             query = read_query(device.unit, 1, output.coil, 1)
             out.append(_Work(query, output.readback_ns, alarm=False))
     return out

@@ -32,6 +32,7 @@ class SystemClock:
         self._state = ClockState.UNSET
         self._state_due_ns = 0
         self._once = False
+        self._offset_s = 0
 
     def mono_ns(self) -> int:
         """CLOCK_MONOTONIC, nanoseconds of this boot."""
@@ -43,7 +44,8 @@ class SystemClock:
         if mono_ns >= self._state_due_ns:
             self._state_due_ns = mono_ns + CLOCK_STATE_EVERY_NS
             self._state = self._judge(wall_ns)
-        return Now(mono_ns, wall_ns, self._state)
+            self._offset_s = time.localtime(wall_ns // 10**9).tm_gmtoff
+        return Now(mono_ns, wall_ns, self._state, self._offset_s)
 
     def _judge(self, wall_ns: int) -> ClockState:
         if self._synchronised():

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from agent.budget import budgets
+from agent.budget import budgets, with_speed
 from agent.compile_effects import compile_effects
 from config import model
 from config.checks import check_site
@@ -23,12 +23,12 @@ from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
 from config.members import named_points
 from config.plan import (
-    NO_BIT,
     NO_RULE,
     PLAN_VERSION,
-    VALUE_TYPES,
     Courier,
+    DayHours,
     Device,
+    Input,
     Line,
     Output,
     Panel,
@@ -37,15 +37,17 @@ from config.plan import (
     Plan,
     PointTable,
     Poll,
+    SelfTest,
     Text,
+    WalkGroup,
     WordRule,
     Zone,
-    bit_field,
     encode_plan,
 )
 from config.problems import Problem, Problems
 from config.profiles import Profile
 from config.site_reader import SiteFile, read_site
+from config.value_types import NO_BIT, VALUE_TYPES, bit_field
 from config.words import Mode
 from drivers.modbus.planner import Want, plan_requests
 
@@ -83,6 +85,7 @@ def _check(data: bytes, path: Path, problems: Problems) -> Checked:
         return Checked(problems.in_order(), problems.left_off)
     ledger = update(old, read.site)
     plan = compile_plan(read.site, ledger, digest(data, {**read.profiles, **read.dialects}, ledger))
+    plan = replace(plan, outputs=with_speed(plan))
     assert document is not None
     _check_time(plan, read.site, document, problems)
     if len(problems):
@@ -167,7 +170,12 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
     devices = {d.name: d for d in site.devices}
     for zone in site.zones:
         members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(Zone(zone.name, members, zone.needed, zone.window_ns, zone.trend_fire))
+        zones.append(
+            Zone(
+                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
+                zone.acknowledge_ns, zone.investigate_ns,
+            )
+        )  # fmt: skip
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,
@@ -184,9 +192,7 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
         zones=tuple(zones),
-        outputs=tuple(
-            Output(s.name, device_index[s.device], s.coil, s.read_back_ns) for s in site.sirens
-        ),
+        outputs=_outputs(site, device_index),
         effects=compile_effects(site, refs),
         couriers=tuple(_courier(c) for c in site.couriers),
         panels=tuple(
@@ -194,6 +200,12 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         ),
         texts=_texts(site, ids, device_index),
         people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
+        day=tuple(DayHours(h.days, h.first, h.last) for h in site.day),
+        test_groups=tuple(
+            WalkGroup(g.name, tuple(zone_index[z] for z in g.zones)) for g in site.test_groups
+        ),
+        inputs=tuple(_input(i, point_index) for i in site.inputs),
+        self_tests=_self_tests(site.self_test),
     )
 
 
@@ -210,6 +222,48 @@ def _texts(
         for t in d.texts
     ]  # fmt: skip
     return tuple(sorted(rows, key=lambda row: row.id))
+
+
+def _outputs(site: model.Site, device_index: Mapping[str, int]) -> tuple[Output, ...]:
+    """Sirens and signals. active_low of a line and idle_energised together say what "on" is."""
+    devices = {d.name: d for d in site.devices}
+    return tuple(
+        Output(
+            name=s.name,
+            device=-1 if s.chip else device_index[s.device],
+            coil=s.coil,
+            readback_ns=s.read_back_ns,
+            kind=str(s.kind),
+            chip=s.chip,
+            drive=s.drive,
+            inverted=s.active_low != s.idle_energised,
+            idle_energised=s.idle_energised,
+            means=tuple(str(m) for m in s.means),
+            timeout_ns=0 if s.chip else devices[s.device].output_timeout_ns,
+        )
+        for s in site.outputs
+    )
+
+
+def _input(item: model.Input, point_index: Mapping[str, int]) -> Input:
+    """A contact to ground is low while it is closed, one to the supply is high."""
+    low_is_closed = item.bias in ("pull-up", "none-low")
+    return Input(
+        name=item.name,
+        role=str(item.role),
+        chip=item.chip,
+        number=item.line if item.chip else point_index[item.point],
+        active_low=bool(item.chip) and low_is_closed == item.closed,
+        bias="none" if item.bias.startswith("none") else item.bias,
+        debounce_ns=item.debounce_ns,
+        inverted=not item.chip and not item.closed,
+    )
+
+
+def _self_tests(test: model.SelfTest) -> tuple[SelfTest, ...]:
+    if not test.silent_ns and not test.duration_ns:
+        return ()
+    return (SelfTest(test.silent_ns, test.weekday, test.minute, test.duration_ns, test.offset_s),)
 
 
 def panel_row(device: int, port: model.PanelPort) -> Panel:

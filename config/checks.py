@@ -7,11 +7,12 @@ sound and fires that sound nothing. All problems of the pass at once, in the ord
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from config.alarm_checks import check_alarms
 from config.effect_checks import EffectChecks
 from config.loader import Document
-from config.members import by_name, members_of
+from config.members import by_name, members_of, named_points
 from config.model import (
     Dc09Courier,
     Device,
@@ -25,6 +26,7 @@ from config.model import (
 )
 from config.problems import Path, Problem, Problems
 from config.registers import COIL, DISCRETE, short_form
+from config.signal_checks import check_inputs, check_outputs
 from config.words import Flag, LineKind
 
 _SERIAL_UNITS = range(1, 248)  # Modbus over serial line V1.02, 2.2: 0 is broadcast, 248+ reserved
@@ -37,7 +39,9 @@ def check_site(site: Site, document: Document, problems: Problems) -> None:
     checks.links()
     checks.devices()
     checks.zones()
-    checks.sirens()
+    checks.alarms()
+    check_outputs(checks)
+    check_inputs(checks)
     effects = EffectChecks(checks)
     effects.rows()
     checks.centres()
@@ -180,7 +184,7 @@ class Checks:
 
     def centres(self) -> None:
         """Addresses are of points, zones or sirens that there are."""
-        sirens = {s.name for s in self.site.sirens}
+        sirens = {s.name for s in self.site.outputs}
         for courier in self.site.couriers:
             numbers: tuple[tuple[str, int], ...] = ()
             key = "addresses"
@@ -251,23 +255,14 @@ class Checks:
                 self.add("zone.needed", (*path, "alarm"), "zone.needed", needed=str(zone.needed),
                          count=str(len(seen)))  # fmt: skip
 
-    def sirens(self) -> None:
-        first: dict[tuple[str, int], str] = {}
-        for siren in self.site.sirens:
-            path: Path = ("sirens", siren.name)
-            known = self.device_of
-            if not self.reference("device", siren.device, known, (*path, "device"), ("devices",)):
-                continue
-            device = known[siren.device]
-            if device.panel is not None:
-                self.add("siren.panel", (*path, "device"), "siren.panel", value=siren.device)
-            if device.coils is not None and siren.coil >= device.coils:
-                self.add("siren.coil", (*path, "coil"), coil=str(siren.coil),
-                         count=str(device.coils), profile=device.profile)  # fmt: skip
-            other = first.setdefault((siren.device, siren.coil), siren.name)
-            if other != siren.name:
-                self.add("siren.twice", (*path, "coil"), other=other,
-                         line=self.line(("sirens", other)))  # fmt: skip
+    def alarms(self) -> None:
+        check_alarms(self.site, self.document, self.problems, self.zone_points)
+
+    def zone_points(self, name: str) -> Sequence[Point]:
+        """The points of a zone; none after a problem."""
+        if name in self.broken_zones:
+            return ()
+        return [p for _, p in named_points(self.zone_of[name].members, self.device_of)]
 
 
 def _bits_cross(first: Point | Text, second: Point | Text) -> bool:

@@ -14,7 +14,7 @@ from config.limits import EFFECT_INPUTS_MAX
 from config.members import inputs_of, leaf_points
 from config.model import Device, Effect, Leaf, Point, Several
 from config.problems import Path
-from config.words import FLAG_WORDS, Flag, Mode
+from config.words import FLAG_WORDS, Flag, Mode, OutputKind
 
 if TYPE_CHECKING:
     from config.checks import Checks
@@ -35,14 +35,18 @@ class EffectChecks:
 
     def rows(self) -> None:
         """Every row by itself, then rows against each other."""
-        sirens = [s.name for s in self.site.sirens]
+        outputs = [s.name for s in self.site.outputs]
+        driven = {s.name for s in self.site.signals if s.means or s.kind is OutputKind.FAULT}
         inputs = 0
         for i, effect in enumerate(self.site.effects):
             path: Path = ("effects", i)
             for key, names in (("sound", effect.sound), ("switch", effect.switch)):
                 noun = "siren" if key == "sound" else "output"
                 for j, name in enumerate(names):
-                    self.checks.reference(noun, name, sirens, (*path, key, j), ("sirens",))
+                    if name in driven:
+                        self.checks.add("signal.driven", (*path, key, j), value=name)
+                    else:
+                        self.checks.reference(noun, name, outputs, (*path, key, j), ("sirens",))
             found = [self.input(leaf) for leaf in inputs_of(effect.when)]
             if all(found):
                 self.counts(effect.when)

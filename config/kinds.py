@@ -227,8 +227,8 @@ KINDS: dict[str, Kind] = {
              defaults={"range_min": _COLD}),
         Kind("contact", Mode.STATE,
              states=("fire", "manual", "prealarm", "supervisory", "fault", "disabled", "test",
-                     "activated", "feedback")),
-        Kind("manual", Mode.STATE),  # a manual call point
+                     "activated", "feedback"), defaults=_CHATTER),
+        Kind("manual", Mode.STATE, defaults=_CHATTER),  # a manual call point
         Kind("panel_point", Mode.STATE),
         Kind("state_word", Mode.STATE),
         Kind("measure", Mode.TELEMETRY),
@@ -265,8 +265,9 @@ def resolve(
     sources: list[tuple[str, str]] = []
     offered = kind.classes.get(class_name, kind.defaults)
     for column, default in offered.items():
-        if column in _UNITLESS or quantity.compatible(kind.units[0], unit):
-            values[column] = _in_unit(column, default.value, kind.units[0], unit)
+        base = kind.units[0] if kind.units else ""
+        if column in _UNITLESS or quantity.compatible(base, unit):
+            values[column] = _in_unit(column, default.value, base, unit)
             sources.append((column, default.source))
     named = dict(given)
     values.update(named)
@@ -361,6 +362,7 @@ def _disorder(v: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
         ("fire_level", "range_max", "fire", "range"),
         ("prealarm_level", "range_max", "prealarm", "range"),
         ("range_min", "low_level", "range", "low"),
+        ("baseline_start", "baseline_cap", "baseline", "prealarm"),
     )
     return tuple((a, b) for low, high, a, b in pairs if v[low] >= v[high])
 

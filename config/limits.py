@@ -112,6 +112,31 @@ EFFECT_TEXT_CHARS_MAX = 200  # of a cause in words, of a message
 TEST_PULSE_NS = 2 * S  # how long a siren sounds for a detector in a walk test
 READBACK_WAIT_NS = 2 * S  # an output that does not read back as ordered by then is a fault
 
+# --- outputs, lamps and inputs of the gateway itself ------------------------------------------
+INPUTS_MAX = 64
+GPIO_LINE_MAX = 1_023  # offset on its chip
+GPIO_RETRY_NS = 1 * S  # a line that cannot be had is asked for again this often, for ever
+GPIO_EVENTS_MAX = 16  # edges of one line kept by the kernel
+DEBOUNCE_NS_DEFAULT = 50 * MS
+DEBOUNCE_NS_MAX = 10 * S
+INPUT_STUCK_NS = 30 * S  # a button held for longer is stuck
+INPUT_LOOK_NS = 1 * S  # a line is read this often, whatever edges it told
+PATTERN_LINE_FACTOR = 2  # the shortest part of a pattern is so many rounds of its line's coils
+OUTPUT_TIMEOUT_FACTOR = 2  # a board with a timeout is spoken to so many times within it
+LAMP_HOLD_NS = 300 * S  # the lamps of a fire's call stay so long (GB 26875.1: at least 5 minutes)
+CALL_FAILED_NS = 10 * S  # a fire that is not at its centre by then failed (GB 26875.1)
+DUTY_WAIT_NS = 600 * S  # a duty check that nobody answers ends then (GB 26875.1)
+DUTY_CHECKS_MAX = LINES_MAX
+RELEASE_WAIT_NS = 300 * MS  # a stop waits so long for its fault outputs to be let go
+TEST_NS_DEFAULT = 10 * S  # of sirens and lamps
+TEST_NS_MAX = 60 * S
+TEST_READ_NS = 10 * S  # an output that did not read back as tested by then failed
+SELF_TEST_NS_MIN = 3_600 * S
+SELF_TEST_NS_MAX = 31 * 24 * 3_600 * S
+SELF_TEST_LATE_MIN = 10  # minutes: a scheduled test later than this waits for the next week
+DAY_BEGINS_MIN = 8 * 60  # nothing scheduled sounds before ...
+DAY_ENDS_MIN = 20 * 60  # ... or after
+
 # --- between processes ----------------------------------------------------------------------
 IPC_MESSAGE_BYTES_MAX = 2 * 1024 * 1024
 IPC_CLIENTS_MAX = 32
@@ -199,6 +224,10 @@ WAL_BYTES_MAX = 4 * 1024 * 1024
 RESERVE_BYTES = 16 * 1024 * 1024  # of the disk, for events when nothing else fits any more
 RESERVE_LOW_BYTES = 1024 * 1024  # less than this free: as good as full
 RESERVE_LOOK_NS = 30 * S  # whether there is room again
+WEAR_LOOK_NS = 600 * S  # what was written is looked at this often, ...
+WEAR_LOOKS_KEPT = 145  # ... for a day
+SCRUB_NS = 10 * S  # what is stored is read again, so many rows of each file at a time
+SCRUB_ROWS = 32
 FETCH_BYTES_MAX = 2 * 1024 * 1024  # read from the store for one courier at a time
 LOG_ROWS_MAX = 500
 LOG_BYTES_MAX = 1024 * 1024  # of a page: twice its batches
@@ -362,6 +391,13 @@ READ_BACK_NS_DEFAULT = 1 * S
 READ_BACK_NS_MAX = 60 * S
 LEDGER_ENTRIES_MAX = 8 * POINTS_MAX  # living and retired
 LEDGER_BYTES_MAX = 32 * 1024 * 1024
+# Detectors that a site sets: what chatter may add to a true alarm, delays of a level, memories.
+CHATTER_HOLD_NS_MAX = 10 * S
+CHATTER_COUNT_MAX = 1_000
+DELAY_NS_MAX = 600 * S
+DETECTOR_NS_MAX = 366 * 86_400 * S
+LAST_WORD_NS_MAX = 1 * S  # at a stop, the record is given this long to keep the alarm state
+BASELINES_EVERY_NS = 3_600 * S  # compensated baselines go to the disk this often
 ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
 
 assert LEDGER_ENTRIES_MAX > POINTS_MAX
@@ -371,6 +407,7 @@ DEMO_TEND_NS = 50 * MS
 
 # --- the clock ------------------------------------------------------------------------------
 CLOCK_STATE_EVERY_NS = 1 * S
+CLOCK_STEP_NS = 1 * S  # a wall clock that goes this far at once was set: that is put on record
 WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set
 
 # --- evaluation of recordings ------------------------------------------------------------------
@@ -421,3 +458,22 @@ TEXT_READS_MAX = 3  # on a noisy line, until two agree
 # --- zones ----------------------------------------------------------------------------------
 ZONE_WINDOW_NS_MIN = 1 * S  # of a double knock
 ZONE_WINDOW_NS_MAX = 600 * S
+
+# --- alarm management -------------------------------------------------------------------------
+PAST_ALARMS_MAX = 100  # kept to be classified
+RESOUND_NS = 60 * S  # a silenced fire that was gone for so long and rises again is a new alarm
+DISABLEMENTS_MAX = 256  # standing at a time; whole zones are disabled as zones
+DISABLE_NS_DEFAULT = 8 * 3_600 * S  # a shift
+DISABLE_NS_MIN = 60 * S
+DISABLE_NS_MAX = 30 * 24 * 3_600 * S  # what stands for longer is not a disablement: change the site
+DISABLE_REMIND_NS = 24 * 3_600 * S
+ORDER_TEXT_CHARS_MAX = 200  # of an operator's reason
+WALK_POINTS_MAX = 1_000  # of one group: its lists of names go into one record
+WALK_GROUPS_MAX = 1_000
+WALK_RESET_NS = 15 * S  # a test alarm is reset by itself after this ...
+WALK_OUTLAST_NS = 60 * S  # ... and is real when it stands for so long after that
+WALK_IDLE_NS = 1_800 * S  # a test in which nothing happens for so long ends
+WALK_NS_DEFAULT = 8 * 3_600 * S  # and every test ends after this
+WALK_NS_MAX = 12 * 3_600 * S
+DELAY_NS_MIN = 10 * S
+DELAY_NS_MAX = 600 * S  # T1 and T2 together (EN 54-2, 7.11; GB 4717)

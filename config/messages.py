@@ -6,7 +6,13 @@ languages (the tests compare them); {noun} and {found} are looked up in NOUNS.
 
 from __future__ import annotations
 
-from config import centre_messages, effect_messages, text_messages
+from config import (
+    alarm_messages,
+    centre_messages,
+    effect_messages,
+    signal_messages,
+    text_messages,
+)
 
 Pair = tuple[str, str]
 
@@ -141,6 +147,7 @@ TEXTS: dict[str, Pair] = {
     ),
     "kind.needs_word": ("kind '{kind}' needs a whole number", "种类“{kind}”需要整数类型"),
     "scale.zero": ("a scale of 0 makes every value the same", "比例为 0 会使所有值相同"),
+    "width.sign": ("a width is larger than 0", "宽度必须大于 0"),
     "resolution.sign": ("a resolution is larger than 0", "分辨率必须大于 0"),
     "sentinels.float": (
         "a float32 marks a missing value by NaN, which is always refused",
@@ -154,6 +161,10 @@ TEXTS: dict[str, Pair] = {
     "level.bound": (
         "'{key}' lies outside {low} to {high}",
         "“{key}”超出 {low} 至 {high} 的范围",
+    ),
+    "level.leakage": (
+        "prealarm ({level}) must be at least twice the natural leakage, {least}",
+        "预警值（{level}）至少应为自然泄漏电流的两倍，即 {least}",
     ),
     "poll.alarm": (
         "polled every {value}, but a lost alarm point must be a fault within 100 s",
@@ -271,14 +282,6 @@ TEXTS: dict[str, Pair] = {
     "zone.needed": (
         "{needed} must alarm, but the zone has {count}",
         "需要 {needed} 个报警，但该分区只有 {count} 个点位",
-    ),
-    "siren.coil": (
-        "coil {coil} does not exist: '{profile}' has {count}, counted from 0",
-        "线圈 {coil} 不存在：“{profile}”有 {count} 个，从 0 开始编号",
-    ),
-    "siren.twice": (
-        "this coil is already siren '{other}' (line {line})",
-        "该线圈已是警报器“{other}”（第 {line} 行）",
     ),
     "bus.alarm_within": (
         "an alarm on this line may take {found} to be read, with one dead unit",
@@ -474,10 +477,14 @@ HINTS: dict[str, Pair] = {
     ),
 }
 
-TEXTS |= centre_messages.TEXTS
-HINTS |= centre_messages.HINTS
-NOUNS |= effect_messages.NOUNS
-TEXTS |= effect_messages.TEXTS
-TEXTS |= text_messages.TEXTS
-HINTS |= effect_messages.HINTS
-HINTS |= text_messages.HINTS
+for _more in (alarm_messages, effect_messages, signal_messages):
+    NOUNS |= _more.NOUNS
+for _module in (
+    alarm_messages,
+    centre_messages,
+    effect_messages,
+    signal_messages,
+    text_messages,
+):
+    TEXTS |= _module.TEXTS
+    HINTS |= _module.HINTS

@@ -11,8 +11,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from config.plan import type_width
-from config.words import Direction, Flag, LineKind, Mode, PanelAction, PanelProtocol
+from config.value_types import type_width
+from config.words import (
+    Direction,
+    Flag,
+    InputRole,
+    LineKind,
+    Meaning,
+    Mode,
+    OutputKind,
+    PanelAction,
+    PanelProtocol,
+)
 
 Where = tuple[str | int, ...]
 
@@ -196,15 +206,62 @@ class Zone(_Frozen):
     needed: int
     window_ns: int = 0  # double knock: a first knock that stands for longer is fire
     trend_fire: bool = False
+    acknowledge_ns: int = 0  # T1 and T2 of an investigation by day; 0: none
+    investigate_ns: int = 0
+
+
+class DayHours(_Frozen):
+    """See plan.DayHours."""
+
+    days: int
+    first: int
+    last: int
+
+
+class WalkGroup(_Frozen):
+    """Zones that are walk-tested together."""
+
+    name: str
+    zones: tuple[str, ...]
 
 
 class Siren(_Frozen):
-    """A coil with its read-back."""
+    """A switched output with its read-back: a siren, or another of words.OutputKind."""
 
     name: str
-    device: str
-    coil: int
+    device: str = ""  # "": a GPIO line
+    coil: int = 0  # the offset of a GPIO line
     read_back_ns: int
+    kind: OutputKind = OutputKind.SIREN
+    section: str = "sirens"  # of the file
+    chip: str = ""
+    drive: str = ""
+    active_low: bool = False  # of a GPIO line: current flows while it is low
+    idle_energised: bool = False  # current flows while the output is off
+    means: tuple[Meaning, ...] = ()
+
+
+class Input(_Frozen):
+    """A button or a supervision contact. closed: the contact's position that is active."""
+
+    name: str
+    role: InputRole
+    closed: bool
+    debounce_ns: int
+    point: str = ""  # "": a GPIO line
+    chip: str = ""
+    line: int = 0
+    bias: str = ""
+
+
+class SelfTest(_Frozen):
+    """See plan.SelfTest."""
+
+    silent_ns: int = 0
+    weekday: int = -1
+    minute: int = 0
+    duration_ns: int = 0
+    offset_s: int = 0
 
 
 class Leaf(_Frozen):
@@ -328,3 +385,13 @@ class Site(_Frozen):
     effects: tuple[Effect, ...]
     couriers: tuple[AnyCourier, ...]
     people: tuple[Person, ...] = ()
+    day: tuple[DayHours, ...] = ()
+    test_groups: tuple[WalkGroup, ...] = ()
+    signals: tuple[Siren, ...] = ()  # lamps, buzzers, relays, fault outputs
+    inputs: tuple[Input, ...] = ()
+    self_test: SelfTest = SelfTest()
+
+    @property
+    def outputs(self) -> tuple[Siren, ...]:
+        """Everything that is switched, in the order of the plan."""
+        return (*self.sirens, *self.signals)

@@ -130,59 +130,14 @@ class Poll:
     alarm: bool  # carries points that can alarm: a cycle runs after it at once
     points: bytes  # u4, point index
     offsets: bytes  # u2, registers (or bits) from `address`
-    types: bytes  # u1, index into VALUE_TYPES
-    bits: bytes  # u1, see `bit_field`: first bit and width in the register; 255 takes the whole
+    types: bytes  # u1, index into value_types.VALUE_TYPES
+    bits: bytes  # u1, value_types.bit_field: first bit and width in the register; 255: whole
     scales: bytes  # f8; value = raw * scale + bias
     biases: bytes  # f8
     rules: bytes  # u2, index into Plan.rules; 65535 none
     confirms: bytes = b""  # u1, 1: a first alarm is read again at once; b"" for none
 
 
-_FIRST_TYPES = (
-    "bit",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "float32",
-    "int32_le",
-    "uint32_le",
-    "float32_le",
-)
-_ORDERS = ("", "_le", "_bs", "_le_bs")
-VALUE_TYPES = (
-    *_FIRST_TYPES,
-    *(f"{base}_bs" for base in ("int16", "uint16")),
-    *(f"{base}{order}" for base in ("int32", "uint32", "float32") for order in _ORDERS[2:]),
-    *(f"{base}{order}" for base in ("int64", "uint64", "float64") for order in _ORDERS),
-    *(f"bcd16{order}" for order in ("", "_bs")),
-    *(f"{base}{order}" for base in ("bcd32", "bcd64") for order in _ORDERS),
-)
-"""Appended to, never reordered: a plan has indices into it.
-
-`_le`: the low word comes first. `_bs`: the bytes of each 16-bit word are swapped (they are
-big-endian as Modbus has them). Of the four bytes ABCD: "" is ABCD, `_le` CDAB, `_bs` BADC and
-`_le_bs` DCBA. `bcd`: four decimal digits a word. A value is a float64: a 64-bit integer beyond
-2^53 loses its last digits, a float64 nothing.
-"""
-
-
-def type_width(value_type: str) -> int:
-    """Registers that a value of this type takes (one bit, for `bit`)."""
-    return 2 if "32" in value_type else 4 if "64" in value_type else 1
-
-
-def bit_field(first: int, width: int = 1) -> int:
-    """The element of `Poll.bits` for `width` bits from `first`, 0 the lowest. One bit is `first`.
-
-    NO_BIT would be 16 bits from bit 15, which is none.
-    """
-    assert 0 <= first < 16
-    assert 1 <= width <= 16 - first
-    return first | (width - 1) << 4
-
-
-NO_BIT = 255
 NO_RULE = 65_535
 
 
@@ -236,16 +191,73 @@ class Zone:
     needed: int = 1
     window_ns: int = 0  # double knock: a first knock that stands for longer is fire; 0: for ever
     trend_fire: bool = False  # one trend is fire here, without a second point that agrees
+    acknowledge_ns: int = 0  # T1: by day a first fire waits so long for somebody to see it ...
+    investigate_ns: int = 0  # T2: ... and then so long for somebody to look; 0 and 0: it does not
+
+
+@dataclass(frozen=True, slots=True)
+class DayHours:
+    """When people are there to investigate. Local time; `last` before `first`: over midnight."""
+
+    days: int  # bit 0 is Monday; of the day on which the hours begin
+    first: int  # minute of the day
+    last: int  # and the one before which they end
+
+
+@dataclass(frozen=True, slots=True)
+class WalkGroup:
+    """Zones that are walk-tested together. Every zone is a group of its own, too."""
+
+    name: str
+    zones: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A siren coil with its read-back."""
+    """A coil or a GPIO line with its read-back, and what hangs on it."""
 
     name: str
-    device: int
-    coil: int  # 0-based
-    readback_ns: int = 1_000_000_000  # how often the coil is read back
+    device: int  # -1: a line of a GPIO chip
+    coil: int  # 0-based; the offset of a GPIO line
+    readback_ns: int = 1_000_000_000  # how often it is read back
+    kind: str = "siren"  # words.OutputKind
+    chip: str = ""  # path of the GPIO chip
+    drive: str = ""  # of a GPIO line: push-pull, open-drain, open-source
+    inverted: bool = False  # on is a coil that is off, a line that is low
+    idle_energised: bool = False  # current flows while the output is off
+    means: tuple[str, ...] = ()  # words.Meaning; the gateway itself drives it, not the matrix
+    steady: bool = False  # its line is too slow for a pattern: on is on
+    timeout_ns: int = 0  # its board lets go when it heard nothing for so long; 0: never, unknown
+
+    @property
+    def on_bus(self) -> bool:
+        """Whether a bus master drives it."""
+        return self.device >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A button or a supervision contact: a GPIO line, or a point that a device tells."""
+
+    name: str
+    role: str  # words.InputRole
+    chip: str = ""  # path of the GPIO chip; "": `number` is a point
+    number: int = 0  # offset of the line, or index of the point
+    active_low: bool = False  # of a GPIO line
+    bias: str = ""  # of a GPIO line: pull-up, pull-down, none
+    debounce_ns: int = 0
+    inverted: bool = False  # of a point: active while no flag of it stands
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """When outputs are tried. Wall time is the site's: UTC and a fixed offset."""
+
+    silent_ns: int = 0  # every so often; 0: never
+    weekday: int = -1  # of the audible test, 0 Monday; -1: never
+    minute: int = 0  # of the day
+    duration_ns: int = 0
+    offset_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +341,10 @@ class Plan:
     couriers: tuple[Courier, ...]
     panels: tuple[Panel, ...] = ()
     people: tuple[Person, ...] = ()
+    day: tuple[DayHours, ...] = ()
+    test_groups: tuple[WalkGroup, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    self_tests: tuple[SelfTest, ...] = ()
     texts: tuple[Text, ...] = ()
 
 
@@ -343,6 +359,10 @@ _ROWS: dict[str, type[Any]] = {
     "couriers": Courier,
     "panels": Panel,
     "people": Person,
+    "day": DayHours,
+    "test_groups": WalkGroup,
+    "inputs": Input,
+    "self_tests": SelfTest,
     "texts": Text,
 }
 

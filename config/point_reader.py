@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import yaml
 
 from config import quantity
+from config.detector_reader import CHATTER_WHOLE, DETECTOR_KEYS, keys_of, read_detectors
 from config.kinds import KINDS, LEVELS, Kind, Resolved, resolve
 from config.limits import ALARM_POLL_NS_MAX, POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
 from config.model import Point, Rule
@@ -25,9 +26,9 @@ _LEVEL_KEYS = tuple(k for level in LEVELS for k in (level, f"{level}_clear"))
 _NUMBER_KEYS = ("scale", "offset", "span", "range", "sentinels", "resolution")
 POINT_KEYS = Keys(
     ("register", "kind"),
-    ("type", *ORDERS, "bit", "bits", "confirm", "unit", "class", "poll",
-     "active", "state", *_NUMBER_KEYS, *_LEVEL_KEYS, *RULE_KEYS,
-     "length", "encoding"),
+    ("type", *ORDERS, "bit", "bits", "confirm", "unit", "class", "poll", "active", "state",
+     *_NUMBER_KEYS,
+     *_LEVEL_KEYS, *RULE_KEYS, *DETECTOR_KEYS, "leakage", "length", "encoding"),
 )  # fmt: skip
 _ALWAYS = frozenset({"register", "kind", "type", *ORDERS, "bit", "bits", "poll"})
 _CURRENT_LOW_MA, _CURRENT_SPAN_MA = 4.0, 16.0
@@ -46,6 +47,7 @@ def read_point(
     if kind_word is None or place is None:
         return None
     kind = KINDS[kind_word]
+    fields = {**reader.kind_fields.get(kind_word, {}), **fields}
     _only_its_keys(reader, kind, fields, path)
     stored = read_storage(reader, kind, fields, at, path, place)
     used = stored or Storage("int16")  # read on: all problems of a point at once
@@ -89,6 +91,7 @@ def _only_its_keys(reader: Reader, kind: Kind, fields: Fields, path: Path) -> No
         allowed |= {"unit", *_NUMBER_KEYS}
         allowed |= {k for level in kind.levels for k in (level, f"{level}_clear")}
         allowed |= {"class"} if kind.classes else set()
+    allowed |= keys_of(kind) | ({"leakage"} if kind.name == "residual_current" else set())
     for key, node in fields.items():
         if key not in allowed:
             reader.problem("key.not_for_kind", node, (*path, key), "", key=key, kind=kind.name)
@@ -143,8 +146,28 @@ def _state(
         return None
     return {
         "scale": 1.0, "bias": 0.0, "unit": "", "mode": Mode.STATE,
-        "params": (math.nan,) * len(PARAMS), "rule": rule, "can": rule.can, "resolution": 1.0,
+        "params": _state_params(reader, kind, fields, path), "rule": rule, "can": rule.can,
+        "resolution": 1.0,
     }  # fmt: skip
+
+
+def _state_params(
+    reader: Reader, kind: Kind, fields: Fields, path: Path
+) -> tuple[float, ...]:  # fmt: skip
+    """Only chatter watches a state. A manual call point never waits, chattering or not."""
+    given = read_detectors(reader, kind, fields, path, "")
+    state = fields.get("state")
+    if kind.name == "manual" or (state is not None and state.value == "manual"):
+        if given.get("chatter_hold_s"):
+            reader.problem("confirm.manual", fields["chatter"], (*path, "chatter"))
+        given["chatter_hold_s"] = 0.0
+    if (
+        "chatter" in fields
+        and not kind.defaults
+        and not math.isnan(given.get("chatter_count", 0.0))
+    ):
+        given = {**CHATTER_WHOLE, **given}
+    return resolve(kind.name, "", "", tuple(sorted(given.items()))).params
 
 
 def _contact(reader: Reader, kind: Kind, fields: Fields, at: yaml.Node, path: Path) -> Rule | None:
@@ -189,17 +212,28 @@ def _number(
             return None
         scale, bias, low, high = spanned
         given = {"range_min": low, "range_max": high, **given}
+    given |= read_detectors(reader, kind, fields, path, unit)
     class_name = _class(reader, kind, fields, at, path)
     if class_name is None:
         return None
     resolved = resolve(kind.name, class_name, unit, tuple(sorted(given.items())))
     _judge(reader, kind, resolved, fields, at, path, unit)
     levels = dict(zip(PARAMS, resolved.params, strict=True))
+    if "leakage" in fields:
+        _leakage(reader, fields["leakage"], (*path, "leakage"), unit, levels["prealarm_level"])
     return {
         "scale": scale, "bias": bias, "unit": unit, "mode": kind.mode, "params": resolved.params,
         "rule": _sentinels(reader, fields, path, type_name), "can": _can(levels),
         "resolution": _resolution(reader, fields, path, unit, type_name, scale),
     }  # fmt: skip
+
+
+def _leakage(reader: Reader, node: yaml.Node, path: Path, unit: str, level: float) -> None:
+    """The alarm is at least twice what leaks naturally (GB 50116-2013, note to 9.2.3)."""
+    value = reader.in_unit(node, path, unit)
+    if value is not None and level < 2 * value:
+        reader.problem("level.leakage", node, path, "", level=f"{level:g}{unit}",
+                       least=f"{2 * value:g}{unit}")  # fmt: skip
 
 
 def _can(levels: Mapping[str, float]) -> Flag:
@@ -213,6 +247,7 @@ def _can(levels: Mapping[str, float]) -> Flag:
         ("low_low_level", Flag.SUPERVISORY),
         ("high_high_level", Flag.SUPERVISORY),
         ("offset_prealarm", Flag.PREALARM),
+        ("fall_allow", Flag.SUPERVISORY),
     ):
         out |= Flag.NONE if math.isnan(levels[column]) else flag
     return out

@@ -47,6 +47,7 @@ class Reader:
     def __init__(self, document: Document, problems: Problems) -> None:
         self.document = document
         self.problems = problems
+        self.kind_fields: dict[str, dict[str, yaml.Node]] = {}  # of the section `kinds`
         # By id of a node that stays alive here: thousands of a profile's points share one rule.
         self.rules: dict[int, tuple[yaml.Node, Rule | None]] = {}
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path as FilePath
 from typing import TypeVar
 
 import yaml
 
 from config import model
+from config.alarm_reader import read_day, read_investigation, read_walk_group
 from config.courier_reader import read_courier
+from config.detector_reader import read_kinds
 from config.device_reader import DeviceReader
 from config.dialects import Dialect
 from config.effect_reader import read_effect
@@ -19,18 +22,17 @@ from config.limits import (
     ALARM_POLL_NS_MAX,
     DEVICES_MAX,
     EFFECTS_MAX,
+    INPUTS_MAX,
     LINES_MAX,
     MS,
     OUTPUTS_MAX,
     PEOPLE_MAX,
     POINTS_MAX,
-    READ_BACK_NS_DEFAULT,
-    READ_BACK_NS_MAX,
-    READ_BACK_NS_MIN,
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
     TEXTS_MAX,
     TURNAROUND_NS_MAX,
+    WALK_GROUPS_MAX,
     ZONE_WINDOW_NS_MAX,
     ZONE_WINDOW_NS_MIN,
 )
@@ -40,11 +42,25 @@ from config.problems import Path, Problems
 from config.profiles import Profile
 from config.quantity import compatible, convert, parse
 from config.shape import Keys, Reader
+from config.signal_reader import read_input, read_self_test, read_signal, read_siren
 from config.words import Direction, LineKind
 
 _SITE = Keys(
     ("site", "links", "devices"),
-    ("zones", "sirens", "effects", "couriers", "evaluate", "people"),
+    (
+        "zones",
+        "sirens",
+        "signals",
+        "inputs",
+        "self_test",
+        "effects",
+        "couriers",
+        "evaluate",
+        "people",
+        "day",
+        "test_groups",
+        "kinds",
+    ),
 )
 _HEAD = Keys(("id", "name"), ("region",))
 _LINE_TIMES = ("timeout", "turnaround", "alarm_within", "siren_within")
@@ -58,8 +74,7 @@ _LINK_KINDS = {
 _BAUDS = tuple(str(b) for b in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200))
 _PARITIES = ("none", "even", "odd")
 _REGIONS = ("cn", "eu", "us", "other")
-_ZONE = Keys(("points", "alarm"), ("trend",))
-_SIREN = Keys(("device", "coil"), ("read_back",))
+_ZONE = Keys(("points", "alarm"), ("trend", "investigation"))
 
 T = TypeVar("T")
 
@@ -108,9 +123,17 @@ def read_site(
     found = found or {k.value: v for k, v in document.root.value if k.value in _SITE.all}
     head = reader.head(found["site"]) if "site" in found else None
     links: tuple[model.Link, ...] = reader.named(found, "links", LINES_MAX, reader.link)
+    if "kinds" in found:
+        read_kinds(reader, found["kinds"])
     devices = reader.devices(found)
     zones = reader.named(found, "zones", POINTS_MAX, reader.zone)
-    sirens = reader.named(found, "sirens", OUTPUTS_MAX, reader.siren)
+    sirens = reader.named(found, "sirens", OUTPUTS_MAX, partial(read_siren, reader))
+    room = OUTPUTS_MAX - len(sirens)
+    signals = reader.named(found, "signals", room, partial(read_signal, reader))
+    inputs = reader.named(found, "inputs", INPUTS_MAX, partial(read_input, reader))
+    self_test: model.SelfTest | None = model.SelfTest()
+    if "self_test" in found:
+        self_test = read_self_test(reader, found["self_test"])
     effects = reader.effects(found, head[2] if head is not None else "")
     couriers: tuple[model.AnyCourier, ...] = reader.named(
         found, "couriers", LINES_MAX, lambda *a: read_courier(reader, *a)
@@ -120,11 +143,17 @@ def read_site(
     if "evaluate" in found:
         own = [f"{d.name}.{p.name}" for d in devices for p in d.points]
         evaluation = read_evaluation(reader, found["evaluate"], own, reader.zone)
+    day = read_day(reader, found["day"], ("day",)) if "day" in found else ()
+    groups = reader.named(
+        found, "test_groups", WALK_GROUPS_MAX, lambda n, _, v, p: read_walk_group(reader, n, v, p)
+    )
     if head is None or evaluation is None or len(problems) + problems.left_off > before:
         return None
+    assert self_test is not None, "a problem was said"
     site = model.Site(
         id=head[0], name=head[1], region=head[2], links=links, devices=devices, zones=zones,
         sirens=sirens, effects=effects, couriers=couriers, people=people,
+        day=day or (), test_groups=groups, signals=signals, inputs=inputs, self_test=self_test,
     )  # fmt: skip
     devices_read = reader.device_reader
     return SiteFile(site, devices_read.profiles, evaluation, devices_read.dialects)
@@ -284,10 +313,14 @@ class _SiteReader(Reader):
         trend: str | None = "prealarm"
         if "trend" in found:
             trend = self.choice(found["trend"], (*path, "trend"), ("prealarm", "fire"))
-        if rule is None or trend is None or any(m is None for m in members):
+        waits: tuple[int, int] | None = (0, 0)
+        if "investigation" in found:
+            waits = read_investigation(self, found["investigation"], (*path, "investigation"))
+        if rule is None or trend is None or waits is None or any(m is None for m in members):
             return None
         return model.Zone(name=name, members=tuple(m or "" for m in members), needed=rule[0],
-                          window_ns=rule[1], trend_fire=trend == "fire")  # fmt: skip
+                          window_ns=rule[1], trend_fire=trend == "fire",
+                          acknowledge_ns=waits[0], investigate_ns=waits[1])  # fmt: skip
 
     def _needed(self, node: yaml.Node, path: Path) -> tuple[int, int] | None:
         """`any`, `2 of n` (n is however many the zone has) or `2 of n within 60s`: (k, window)."""
@@ -304,18 +337,6 @@ class _SiteReader(Reader):
                 return number, window
         self.problem("alarm.form", node, path, "alarm.form", value=text)
         return None
-
-    def siren(self, name: str, key: yaml.Node, node: yaml.Node, path: Path) -> model.Siren | None:
-        found = self.fields(node, path, _SIREN, key)
-        if found is None:
-            return None
-        device = self.text(found["device"], (*path, "device"), "a device")
-        coil = self.integer(found["coil"], (*path, "coil"), 0, 65_535)
-        read_back = self._time(found, "read_back", path, READ_BACK_NS_MIN, READ_BACK_NS_MAX,
-                               READ_BACK_NS_DEFAULT)  # fmt: skip
-        if device is None or coil is None or read_back is None:
-            return None
-        return model.Siren(name=name, device=device, coil=coil, read_back_ns=read_back)
 
     def effects(self, found: dict[str, yaml.Node], region: str) -> tuple[model.Effect, ...]:
         if "effects" not in found:

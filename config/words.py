@@ -103,6 +103,52 @@ class Direction(StrEnum):
     NONE = "none"  # the adapter does so by itself
 
 
+class OutputKind(StrEnum):
+    """What hangs on an output."""
+
+    SIREN = "siren"
+    LAMP = "lamp"
+    BUZZER = "buzzer"
+    RELAY = "relay"  # driven by the matrix, like a siren
+    FAULT = "fault"  # energised while all is well; released means fault
+
+
+class Meaning(StrEnum):
+    """What a lamp shows or a buzzer sounds of the gateway itself (GB 26875.1, GB 4717)."""
+
+    SENDING = "sending"  # 正在传输
+    SENT = "sent"  # 传输成功
+    FAILED = "failed"  # 传输失败
+    FIRE = "fire"  # 火警
+    FAULT = "fault"  # 故障
+    MAINS = "mains"  # 主电
+    STANDBY = "standby"  # 备电
+    DISABLED = "disabled"  # 屏蔽
+    TEST = "test"  # 测试
+    DUTY = "duty"  # 查岗
+
+
+TONES = (Meaning.FIRE, Meaning.DUTY, Meaning.FAULT)
+"""What a buzzer can sound, the most urgent first."""
+
+
+class InputRole(StrEnum):
+    """What a local input does."""
+
+    ACKNOWLEDGE = "acknowledge"
+    SILENCE = "silence"
+    RESET = "reset"
+    DUTY = "duty"  # the answer to a duty check
+    MANUAL = "manual"  # the manual alarm
+    MAINS = "mains"  # supervision: active is trouble
+    BATTERY = "battery"
+    TAMPER = "tamper"
+
+
+SUPERVISION = (InputRole.MAINS, InputRole.BATTERY, InputRole.TAMPER)
+"""Contacts that report trouble; all other roles are buttons."""
+
+
 class LineKind(StrEnum):
     """How a line is reached."""
 

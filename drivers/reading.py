@@ -70,6 +70,15 @@ class TextReading:
 
 
 @dataclass(frozen=True, slots=True)
+class InputLevel:
+    """What a local input (index in Plan.inputs) reads; `on` is None when it cannot be read."""
+
+    input: int
+    mono_ns: int
+    on: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class LineState:
     """A line's link came up or went down.
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.budget import DEAD, Budget, budgets
+from agent.cli.signals_text import outputs_told, signal_lines
 from agent.compile import Checked, check_file, plan_file
 from config.ledger import ledger_path
 from config.limits import MS
@@ -19,6 +20,7 @@ from config.plan import Panel, Plan
 from config.problems import EXIT_CONFIG, LANGUAGES, as_json, render
 from config.quantity import time_text
 from config.registers import long_form, short_form
+from config.signal_checks import lacking
 
 _LISTED = 40  # points listed one by one; a larger site is summed up
 
@@ -109,6 +111,8 @@ def _summary(checked: Checked) -> dict[str, Any]:
                 plan.lines, _line_counts(plan), budgets(plan), strict=True
             )
         ],
+        "outputs": outputs_told(plan),
+        "signals_lacking": list(lacking(site)) if site.signals or site.inputs else [],
         "panels": [
             {
                 "name": plan.devices[p.device].name,
@@ -171,9 +175,9 @@ def _echo(checked: Checked) -> str:
     assert plan is not None
     assert site is not None
     out = [f"{site.id}: {len(plan.points) + len(plan.texts)} points, {len(plan.zones)} zones, "
-           f"{len(plan.outputs)} sirens, {len(plan.effects)} effects, "
+           f"{len(site.sirens)} sirens, {len(plan.effects)} effects, "
            f"{len(plan.couriers)} couriers"]  # fmt: skip
-    with_siren = {plan.devices[o.device].line for o in plan.outputs}
+    with_siren = {plan.devices[o.device].line for o in plan.outputs if o.on_bus}
     panels = {plan.devices[p.device].line: _panel_text(plan, p) for p in plan.panels}
     rows = zip(site.links, _line_counts(plan), budgets(plan), strict=True)
     for i, (link, counts, budget) in enumerate(rows):
@@ -187,6 +191,7 @@ def _echo(checked: Checked) -> str:
             text += f", {budget.share:.0%} of its time"
         out.append(text)
         out.append(_load_line(budget, siren=i in with_siren))
+    out += signal_lines(plan, site)
     out += _point_lines(site)
     out.append("no problems")
     return "".join(f"{line}\n" for line in out)

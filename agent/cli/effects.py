@@ -127,7 +127,7 @@ def _word(word: str, lang: str) -> str:
 
 def outputs_of(site: Site) -> list[str]:
     """The columns: outputs in their order in the file."""
-    return [s.name for s in site.sirens]
+    return [s.name for s in site.outputs if not s.means]
 
 
 def matrix(site: Site, lang: str) -> tuple[list[str], list[list[str]]]:

@@ -13,6 +13,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from agent.cli import explain_words as words
+from agent.cli import would
+from agent.cli.run import default_run_dir
 from agent.compile import check_file
 from config.kinds import KINDS, Default
 from config.plan import PARAMS, Plan, PlanError, decode_plan, read_plan
@@ -44,6 +47,12 @@ _DETECTORS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
+_OF_COMPENSATION = frozenset(
+    {"fire_level", "fire_clear", "baseline_up_per_s", "baseline_down_per_s", "baseline_cap"}
+)
+_COMPENSATED = "from the fire level: drift hides no fire, EN 54-7 clause 4.8 [recalled]"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A detector in words and its parameters: (name, value, source)."""
@@ -62,38 +71,66 @@ def explain(
     *,
     site: Annotated[Path | None, typer.Option("--site", help="the site file")] = None,
     plan: Annotated[Path | None, typer.Option("--plan", help="the compiled plan")] = None,
+    value: Annotated[
+        str | None, typer.Option("--value", help="what would it do at this reading, e.g. 61")
+    ] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="sockets of a running gateway")] = None,
+    lang: Annotated[str, typer.Option("--lang", help="en or zh")] = "en",
     as_json_: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
 ) -> None:
-    """Say which detectors watch a point, with which numbers and from which source."""
+    """Say which detectors watch a point, with which numbers and from which source.
+
+    And what it would do now: with the reading of the running gateway, or with --value, taken
+    through the real kernel as two samples after a calm start.
+    """
+    if lang not in ("en", "zh"):
+        raise typer.BadParameter("expected en or zh")
     table = _load(site, plan)
     if point not in table.points.names:
         near = difflib.get_close_matches(point, table.points.names, 1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         typer.echo(f"expected a point of this site, found '{point}'{hint}", err=True)
         raise typer.Exit(EXIT_CONFIG)
-    rows = detectors(table, table.points.names.index(point))
+    k = table.points.names.index(point)
+    rows = detectors(table, k)
     if as_json_:
         print(json.dumps([asdict(r) for r in rows], ensure_ascii=False, indent=1))
         return
-    k = table.points.names.index(point)
-    print(f"{point}: {table.points.kinds[k]}, {table.points.units[k] or 'no unit'}")
+    for line in _text(table, k, rows, lang):
+        print(line)
+    if value is not None:
+        print("  " + would.at_value(table, k, _reading(value), lang))
+    elif run is not None or (default_run_dir() / "field.sock").exists():
+        print("  " + would.now(run or default_run_dir(), point, lang))
+
+
+def _reading(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected a number in the point's unit, found '{value}'"
+        ) from None
+
+
+def _text(table: Plan, k: int, rows: list[Row], lang: str) -> list[str]:
+    names = table.points
+    out = [f"{names.names[k]}: {names.kinds[k]}, {names.units[k] or words.say('no unit', lang)}"]
     if not rows:
-        mode = Mode(table.points.modes[k])
-        print("  no detectors: " + ("its device says its state" if mode is Mode.STATE else "data"))
+        state = Mode(names.modes[k]) is Mode.STATE
+        why = "no detectors: its device says its state" if state else "no detectors: data"
+        out.append("  " + words.say(why, lang))
     for row in rows:
-        print(f"  {row.detector}")
+        out.append("  " + words.say(row.detector, lang))
         for name, value, source in row.parameters:
-            print(f"    {name} = {value:g}  ({source})")
+            shown = words.say(name, lang)
+            label = name if shown == name else f"{shown} {name}"
+            out.append(f"    {label} = {value:g}  ({words.source(source, lang)})")
     for zone in table.zones:
         if k in zone.points:
-            print(f"  zone {zone.name}: {_zone(zone.needed, zone.window_ns, zone.trend_fire)}")
-
-
-def _zone(needed: int, window_ns: int, trend_fire: bool) -> str:
-    text = "one point is fire" if needed == 1 else f"{needed} points are fire, the first pre-alarm"
-    if window_ns:
-        text += f"; a first knock that stands for {window_ns / 1e9:g} s is fire"
-    return text + ("; a trend alone is fire" if trend_fire else "")
+            text = words.zone(zone.needed, zone.window_ns, zone.trend_fire, lang)
+            out.append(f"  {words.say('zone', lang)} {zone.name}: {text}")
+    return out
 
 
 def _load(site: Path | None, plan: Path | None) -> Plan:
@@ -118,12 +155,18 @@ def detectors(plan: Plan, k: int) -> list[Row]:
     params = np.frombuffer(plan.points.params, "<f8").reshape(len(plan.points), len(PARAMS))
     values = dict(zip(PARAMS, params[k].tolist(), strict=True))
     known = _defaults(plan.points.kinds[k], values)
+    smoke = not math.isnan(values["offset_fire"])
+    compensated = _OF_COMPENSATION if smoke else frozenset()
     out: list[Row] = []
     for text, needs, more in _DETECTORS:
         if all(math.isnan(values[name]) for name in needs):
             continue
         rows = [
-            (name, values[name], _source(known, name, values[name]))
+            (
+                name,
+                values[name],
+                _COMPENSATED if name in compensated else _source(known, name, values[name]),
+            )
             for name in needs + more
             if not math.isnan(values[name])
         ]
@@ -146,8 +189,9 @@ def _defaults(kind_name: str, values: dict[str, float]) -> dict[str, Default]:
 
 
 def _source(known: dict[str, Default], name: str, value: float) -> str:
-    if name in known and known[name].value == value:
-        return known[name].source
+    for column in (name, name.replace("offset_", "") + "_level"):  # smoke's levels are offsets
+        if column in known and known[column].value == value:
+            return known[column].source
     if name.endswith("_clear"):
         return "deadband of the kind, or the site file"
     return "the site file, or computed from it"

@@ -150,6 +150,8 @@ def record(status: Mapping[str, Any] | None, language: str) -> Iterator[Renderab
         return
     for source, text in status["faults"].items():
         yield Text(say("record.fault", language, source=source, text=text), style="yellow")
+    if day := status["store"].get("written_day_bytes"):
+        yield Text(say("record.wear", language, megabytes=f"{day / 1e6:.1f}"))
     if status["couriers"]:
         body = [
             [

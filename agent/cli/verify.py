@@ -69,7 +69,7 @@ def verify(
         for opened in messages:
             audit.take(opened)
         whole = audit.finish()
-        problems = _places(journal, audit)
+        problems = [*_places(journal, audit), *_strangers(journal, audit)]
     except Unusable as e:
         typer.echo(str(e), err=True)
         raise typer.Exit(EX_USAGE) from None
@@ -196,12 +196,41 @@ def _rows(db: sqlite3.Connection, path: Path, audit: Audit, *, epochs: bool) -> 
                 continue
             if (opened.batch.lane, opened.batch.seq) != (lane, seq):
                 audit.refused_count += 1
-                audit.refused.append(f"{where}: holds {opened.batch.lane} {opened.batch.seq}")
+                audit.refused.append(f"{where}: {_misplaced(db, opened, bytes(message))}")
                 continue
             yield opened
     except sqlite3.DatabaseError as e:
         audit.refused_count += 1
         audit.refused.append(f"{path.name}: the file is damaged: {e}")
+
+
+def _misplaced(db: sqlite3.Connection, opened: Opened, message: bytes) -> str:
+    """What to call a batch that stands under another number than its own."""
+    batch = opened.batch
+    at_home = db.execute(
+        "SELECT 1 FROM batch WHERE lane=? AND seq=? AND bytes=?", (batch.lane, batch.seq, message)
+    ).fetchone()
+    word = "misplaced" if at_home is None else "replayed"
+    return f"{word}: holds {batch.lane} {batch.seq}"
+
+
+def _strangers(files: list[Path], audit: Audit) -> list[str]:
+    """A journal is of one gateway, and an epoch that was closed gets no more events."""
+    out: list[str] = []
+    if not files:
+        return out
+    most = max(audit.accounts, key=lambda g: sum(audit.accounts[g].batches.values()), default="")
+    out += [f"foreign: batches of {name!r} in {most!r}'s journal"
+            for name in audit.accounts if name != most]  # fmt: skip
+    for account in audit.accounts.values():
+        for lane, head in account.history.named_heads():
+            last, _ = account.heads.get((lane, head.epoch), (-1, b""))
+            if lane in (Lane.FIRE, Lane.EVENT) and last > head.seq:
+                out.append(
+                    f"after_end: {lane} of epoch {head.epoch.hex()}: a later epoch says that it "
+                    f"ended at {head.seq}, the journal has {last}"
+                )
+    return out
 
 
 def _from_file(path: Path, audit: Audit) -> Iterator[Opened]:
@@ -248,8 +277,8 @@ def _places(files: list[Path], audit: Audit) -> list[str]:
                 last, _ = account.heads.get((lane, bytes(epoch)), (-1, b""))
                 if last < seq and not account.history.declared_gone(lane, bytes(epoch), seq):
                     out.append(
-                        f"{lane} of epoch {bytes(epoch).hex()}: {courier} was acknowledged up to "
-                        f"{seq}, the journal ends at {last}: its tail is missing"
+                        f"truncated: {lane} of epoch {bytes(epoch).hex()}: {courier} was "
+                        f"acknowledged up to {seq}, the journal ends at {last}: its tail is missing"
                     )
     return out
 

@@ -109,6 +109,10 @@ TEXTS: dict[str, Pair] = {
         "the record process does not answer; events wait in memory",
         "记录进程无应答；事件暂存于内存",
     ),
+    "record.wear": (
+        "record: {megabytes} MB a day written to the disk",
+        "记录：每天写入磁盘 {megabytes} MB",
+    ),
     "record.fault": ("record: {source}: {text}", "记录：{source}：{text}"),
     "summary": (
         "{points} points, kernel {kernel}, {cycles} cycles, {waiting} events not yet durable",

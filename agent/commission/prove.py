@@ -18,10 +18,11 @@ import numpy as np
 
 from agent.commission.proof_site import bench
 from config.limits import PROFILE_PROOF_STEP_NS, S
-from config.plan import NO_BIT, Plan
+from config.plan import Plan
 from config.problems import Problem
 from config.profile_facts import Example
 from config.profiles import Profile
+from config.value_types import NO_BIT
 from config.words import FLAG_WORDS, Mode, Quality
 from drivers.modbus.master import BusMaster
 from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock, TextReading

@@ -7,6 +7,7 @@ three verbs; none of them does another's work.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from agent.core import kernels, records
 from agent.core.image import Image
-from agent.core.site import I4, U4, Bools, Site
+from agent.core.site import I4, I8, U4, Bools, Site
 from agent.core.types import Record
+from config.limits import PAST_ALARMS_MAX, RESOUND_NS
 from config.words import Flag, Lane, Mode
 
 
@@ -25,6 +27,7 @@ class Origin(IntEnum):
 
     GATEWAY = 0  # our own detectors and contacts: ours
     PANEL = 1  # a panel's word: the panel's
+    GATED = 2  # nobody's: it rose on a point that is disabled or in test, and never counted
 
 
 class Phase(IntEnum):
@@ -43,6 +46,7 @@ class Event(IntEnum):
     UNKNOWN = 2  # stale, bad, not ready, or a trend still stands: says nothing
     RESET = 3  # reset, and the point reads GOOD below its clear level
     RESET_REFUSED = 4  # reset, and it does not
+    RETURNS = 5  # as RISES, after it was gone for RESOUND_NS and somebody had seen or silenced it
 
 
 class Act(IntEnum):
@@ -53,7 +57,7 @@ class Act(IntEnum):
     END = 2  # the alarm is over
 
 
-G, P = Origin.GATEWAY, Origin.PANEL
+G, P, X = Origin.GATEWAY, Origin.PANEL, Origin.GATED
 FIRE_TABLE: dict[tuple[Origin, Phase, Event], tuple[Phase, Act]] = {
     (G, Phase.CLEAR, Event.RISES): (Phase.LIVE, Act.ALARM),
     (G, Phase.CLEAR, Event.FALLS): (Phase.CLEAR, Act.NONE),
@@ -70,6 +74,7 @@ FIRE_TABLE: dict[tuple[Origin, Phase, Event], tuple[Phase, Act]] = {
     (G, Phase.HELD, Event.UNKNOWN): (Phase.HELD, Act.NONE),
     (G, Phase.HELD, Event.RESET): (Phase.CLEAR, Act.END),
     (G, Phase.HELD, Event.RESET_REFUSED): (Phase.HELD, Act.NONE),
+    (G, Phase.HELD, Event.RETURNS): (Phase.LIVE, Act.ALARM),  # who went home must hear of it
     (P, Phase.CLEAR, Event.RISES): (Phase.LIVE, Act.ALARM),
     (P, Phase.CLEAR, Event.FALLS): (Phase.CLEAR, Act.NONE),
     (P, Phase.CLEAR, Event.UNKNOWN): (Phase.CLEAR, Act.NONE),
@@ -80,8 +85,19 @@ FIRE_TABLE: dict[tuple[Origin, Phase, Event], tuple[Phase, Act]] = {
     (P, Phase.LIVE, Event.UNKNOWN): (Phase.LIVE, Act.NONE),  # losing the link clears nothing
     (P, Phase.LIVE, Event.RESET): (Phase.LIVE, Act.NONE),  # our reset is not the panel's
     (P, Phase.LIVE, Event.RESET_REFUSED): (Phase.LIVE, Act.NONE),
+    (X, Phase.CLEAR, Event.RISES): (Phase.LIVE, Act.NONE),
+    (X, Phase.CLEAR, Event.FALLS): (Phase.CLEAR, Act.NONE),
+    (X, Phase.CLEAR, Event.UNKNOWN): (Phase.CLEAR, Act.NONE),
+    (X, Phase.CLEAR, Event.RESET): (Phase.CLEAR, Act.NONE),
+    (X, Phase.CLEAR, Event.RESET_REFUSED): (Phase.CLEAR, Act.NONE),
+    (X, Phase.LIVE, Event.RISES): (Phase.LIVE, Act.NONE),  # the gate opened: publish() counts it
+    (X, Phase.LIVE, Event.FALLS): (Phase.CLEAR, Act.NONE),  # what never counted does not latch
+    (X, Phase.LIVE, Event.UNKNOWN): (Phase.LIVE, Act.NONE),
+    (X, Phase.LIVE, Event.RESET): (Phase.CLEAR, Act.NONE),
+    (X, Phase.LIVE, Event.RESET_REFUSED): (Phase.LIVE, Act.NONE),
 }
-"""A panel's fire is never HELD: it is there until the panel takes it back."""
+"""A panel's fire is never HELD: it is there until the panel takes it back. Nor is one that never
+counted: it is logged, and follows its condition. Only what is HELD returns."""
 
 # Plain ints: arithmetic on IntFlag is slow, and a body must be plain CBOR.
 FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
@@ -93,16 +109,23 @@ _GATED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.ACTIVATED | Fla
 _DISABLED = int(Flag.DISABLED)
 _LOST = kernels.STALE | kernels.INVALID
 _LATCHES = int(Flag.FIRE | Flag.PREALARM)
+INVESTIGATED = 1 << 30  # internal: a delay of ours holds back the general alarm of this fire
+TEST_ALARM = 1 << 29  # internal: the point is in a walk test, and is in alarm now
+PUBLISHED = 0xFFFF  # what of `effective` and of a zone's flags may leave the core
+# Members of an enum bound once: to reach them through their class costs more than what they do.
+_CLEAR, _, _HELD = _PHASES = tuple(Phase)
+_RISES, _UNKNOWN = Event.RISES, Event.UNKNOWN
+_ANALOGUE, _STATE = int(Mode.ANALOGUE), int(Mode.STATE)
 
 
 def fire_event(bits: int) -> Event:
     """What the detector bits of a point say about its fire."""
     if bits & kernels.FIRE:
-        return Event.RISES
+        return _RISES
     if bits & (_LOST | kernels.TREND) or not bits & kernels.READY:
-        return Event.UNKNOWN
+        return _UNKNOWN
     if bits & _DISABLED:
-        return Event.UNKNOWN  # somebody disabled it: that never clears a fire
+        return _UNKNOWN  # somebody disabled it: that never clears a fire
     return Event.FALLS
 
 
@@ -123,6 +146,17 @@ class FirstAlarm:
     wall_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class PastAlarm:
+    """One of the last alarms, kept to be classified: real, false or test."""
+
+    number: int  # of its life; a gateway that recalls its count late may use one twice
+    source: str
+    name: str
+    wall_ns: int
+    word: str = ""
+
+
 @dataclass(slots=True)
 class Alarms:
     """State of n points. `unsaved` asks for a new snapshot, `touched` for zones and effects."""
@@ -135,12 +169,19 @@ class Alarms:
     acked: Bools  # [n]
     detail: U4  # [n] kernels.DETAIL bits that were published
     covered: Bools  # [n] stale, and said so by its device's or line's fault
+    gates: U4  # [n] DISABLED and TEST of our own operators, DELAY of our own investigation
+    inner: U4  # [n] INVESTIGATED and TEST_ALARM, for effects alone
+    held_ns: I8  # [n] since when a fire is HELD, in this boot
+    rose_ns: I8  # [n] when the point's fire last rose, in this boot
     order: dict[int, int] = field(default_factory=dict)  # alarms in order: point -> wall ns
     first: FirstAlarm | None = None
     count: int = 0  # lifetime
     silenced: bool = False
     unsaved: bool = False
     touched: bool = False
+    rose: list[int] = field(default_factory=list)  # gated fires that rose, until the test took them
+    raised: list[int] = field(default_factory=list)  # fires that counted since the last decision
+    last: deque[PastAlarm] = field(default_factory=lambda: deque(maxlen=PAST_ALARMS_MAX))
 
 
 def new_alarms(site: Site) -> Alarms:
@@ -155,6 +196,10 @@ def new_alarms(site: Site) -> Alarms:
         acked=np.zeros(n, np.bool_),
         detail=np.zeros(n, np.uint32),
         covered=np.zeros(n, np.bool_),
+        gates=np.zeros(n, np.uint32),
+        inner=np.zeros(n, np.uint32),
+        held_ns=np.zeros(n, np.int64),
+        rose_ns=np.zeros(n, np.int64),
     )
 
 
@@ -163,7 +208,7 @@ def evaluate(
 ) -> list[Record]:
     """Bring the flags of the changed points up to date. stamp: mono ns, wall ns of the change."""
     bits = image.bits[changed]
-    live = live_flags(bits, alarms.covered[changed])
+    live = live_flags(bits, alarms.covered[changed]) | alarms.gates[changed]
     # Only points that alarm, did alarm, or look different from before need a closer look.
     interesting = ((live | alarms.flags[changed]) & _LATCHES != 0) | (live != alarms.flags[changed])
     interesting |= bits & np.uint32(kernels.DETAIL) != alarms.detail[changed]
@@ -195,12 +240,17 @@ def live_flags_of(bits: int, *, covered: bool) -> int:
 
 
 def _lose(alarms: Alarms, site: Site, k: int, bits: int) -> None:
-    """An analogue point lost while rising or in pre-alarm keeps its pre-alarm until reset."""
+    """An analogue point lost while rising or in pre-alarm keeps its pre-alarm until reset.
+
+    So does one whose last valid sample was over the fire level: one is no fire (it may be the
+    spike of a wire that breaks), but what follows, out of range or nothing, must not hide it.
+    """
     if (
         bits & _LOST
-        and bits & (kernels.PREALARM | kernels.TREND)
-        and site.modes[k] == Mode.ANALOGUE
+        and bits & (kernels.PREALARM | kernels.TREND | kernels.WAS_OVER)
+        and site.modes[k] == _ANALOGUE
         and not alarms.lost_in_alarm[k]
+        and not alarms.gates[k] & _GATES
     ):
         alarms.lost_in_alarm[k] = True
         alarms.unsaved = True
@@ -219,12 +269,39 @@ def settle(
 
     `why` names evidence beyond the point's own bits.
     """
-    origin = Origin.PANEL if site.from_panel[k] else Origin.GATEWAY
-    phase, _ = FIRE_TABLE[origin, Phase(int(alarms.phase[k])), event]
-    if phase != alarms.phase[k]:
+    before = _PHASES[int(alarms.phase[k])]
+    origin = _origin(alarms, site, image, k)
+    if event is _RISES and before == _HELD and _is_news(alarms, k, stamp[0]):
+        event = Event.RETURNS
+    phase, act = FIRE_TABLE[origin, before, event]
+    if phase != before:
         alarms.phase[k] = phase
         alarms.unsaved = True
+        if phase == _HELD:
+            alarms.held_ns[k] = stamp[0]
+        elif before == _CLEAR:
+            alarms.rose_ns[k] = stamp[0]
+            if origin is X:
+                alarms.rose.append(k)
+    if before == _HELD and act is Act.ALARM:
+        alarms.vote[k] = False  # publish() counts it again, at its old place in the order
     return publish(alarms, site, image, k, stamp, why)
+
+
+def _origin(alarms: Alarms, site: Site, image: Image, k: int) -> Origin:
+    """Whose rules a point's fire follows now."""
+    gated = (int(image.bits[k]) | int(alarms.gates[k])) & _GATES
+    if not alarms.vote[k] and (gated or alarms.phase[k] != _CLEAR):
+        return X
+    return P if site.from_panel[k] else G
+
+
+def _is_news(alarms: Alarms, k: int, mono_ns: int) -> bool:
+    """Whether a condition that comes back on a latched fire is a new alarm."""
+    if alarms.gates[k] & _GATES:
+        return False
+    known = alarms.silenced or bool(alarms.acked[k])
+    return known and mono_ns - int(alarms.held_ns[k]) >= RESOUND_NS
 
 
 def publish(
@@ -233,8 +310,8 @@ def publish(
     """Recompute a point's flags, its vote and what effects see; a record when they changed."""
     bits = int(image.bits[k])
     live = live_flags_of(bits, covered=bool(alarms.covered[k]))
-    after = live & ~FIRE
-    if alarms.phase[k] != Phase.CLEAR:
+    after = live & ~FIRE | int(alarms.gates[k])
+    if alarms.phase[k] != _CLEAR:
         after |= FIRE
     if alarms.lost_in_alarm[k]:
         after |= PREALARM
@@ -243,20 +320,21 @@ def publish(
     number = 0
     voted = bool(alarms.vote[k])
     # A state point recalled from before a restart may be disabled: it must be read to count.
-    read = site.modes[k] != Mode.STATE or bits & (kernels.READY | FIRE)
+    read = site.modes[k] != _STATE or bits & (kernels.READY | FIRE)
     if after & FIRE and not voted and not gated and read:
         number = _raise(alarms, site, k, stamp)
     elif voted and not after & FIRE:
         alarms.vote[k] = False
         alarms.acked[k] = False
         alarms.order.pop(k, None)
+        alarms.inner[k] = 0
         alarms.unsaved = True
     effective = after & ~FIRE  # a fire counts by its vote alone
     if gated:
         effective &= ~_GATED
     if alarms.vote[k]:
         effective |= FIRE | after & MANUAL
-    alarms.effective[k] = effective
+    alarms.effective[k] = effective | int(alarms.inner[k])
     detail = bits & kernels.DETAIL
     if after == before and not number and detail == alarms.detail[k]:
         return []
@@ -287,8 +365,11 @@ def _raise(alarms: Alarms, site: Site, k: int, stamp: tuple[int, int]) -> int:
     alarms.unsaved = True
     alarms.silenced = False
     alarms.count += 1
+    alarms.raised.append(k)
+    source, name = f"point/{int(site.ids[k])}", site.plan.points.names[k]
     if alarms.first is None:
-        alarms.first = FirstAlarm(f"point/{int(site.ids[k])}", site.plan.points.names[k], *stamp)
+        alarms.first = FirstAlarm(source, name, *stamp)
+    alarms.last.append(PastAlarm(alarms.count, source, name, stamp[1]))
     return alarms.count
 
 
@@ -301,6 +382,7 @@ def acknowledge(alarms: Alarms) -> int:
     alarms.acked |= alarms.vote
     number = int(np.count_nonzero(fresh))
     alarms.unsaved = alarms.unsaved or number > 0
+    alarms.touched = alarms.touched or number > 0  # an investigation goes on from here
     return number
 
 
@@ -315,26 +397,45 @@ def reset(
     alarms: Alarms, site: Site, image: Image, stamp: tuple[int, int]
 ) -> tuple[int, int, list[Record]]:
     """Clear what reads good below its clear level: (cleared, refused, records)."""
-    standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm)
+    standing = np.flatnonzero((alarms.phase != _CLEAR) | alarms.lost_in_alarm)
     cleared = 0
     out: list[Record] = []
     for k in standing.tolist():
         bits = int(image.bits[k])
         event = reset_event(bits)
-        if event == Event.RESET and site.from_panel[k] and bits & _DISABLED:
+        off = bool(alarms.gates[k] & _DISABLED and bits & _LOST)
+        if off:
+            event = Event.RESET  # cannot be read, and whoever may reset has disabled it
+        if event == Event.RESET and site.from_panel[k] and (off or bits & _DISABLED):
             event = Event.FALLS  # the panel will not take back what it does not watch any more
-        if event == Event.RESET and not bits & kernels.PREALARM and alarms.lost_in_alarm[k]:
+        prealarm = bits & kernels.PREALARM and not off
+        if event == Event.RESET and not prealarm and alarms.lost_in_alarm[k]:
             alarms.lost_in_alarm[k] = False
             alarms.unsaved = True
         out += settle(alarms, site, image, k, event, stamp, "reset")
-        cleared += int(alarms.phase[k] == Phase.CLEAR and not alarms.lost_in_alarm[k])
+        cleared += int(alarms.phase[k] == _CLEAR and not alarms.lost_in_alarm[k])
     return cleared, len(standing) - cleared, out
+
+
+def gate(
+    alarms: Alarms, site: Site, image: Image, k: int, gates: int, stamp: tuple[int, int]
+) -> list[Record]:
+    """Set what operators or an investigation did to a point.
+
+    When a gate opens on a fire, it counts; one that closes takes nothing back.
+    """
+    if int(alarms.gates[k]) == gates:
+        return []
+    alarms.gates[k] = gates
+    alarms.touched = True
+    alarms.unsaved = True
+    return settle(alarms, site, image, k, fire_event(int(image.bits[k])), stamp)
 
 
 def settle_fire(
     alarms: Alarms, site: Site, image: Image, k: int, why: str, stamp: tuple[int, int]
 ) -> list[Record]:
     """Fire on evidence beyond the point's own level: its zone agrees."""
-    if alarms.phase[k] != Phase.CLEAR:
+    if alarms.phase[k] != _CLEAR:
         return []
-    return settle(alarms, site, image, k, Event.RISES, stamp, why)
+    return settle(alarms, site, image, k, _RISES, stamp, why)

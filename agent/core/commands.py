@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from agent.core import alarms, effects
+from collections.abc import Callable
+from typing import Any
+
+from agent.core import alarms, classify, delay, disable, effects, signals, walktest
 from agent.core.state import State
 from agent.core.types import Command, Now, Order, Record, Verb
+from config.limits import ORDER_TEXT_CHARS_MAX, S
 from config.words import Lane
+
+_ORDERS: dict[Verb, Callable[[State, Command, Now], tuple[str, list[Record]]]] = {
+    Verb.DISABLE: disable.disable,
+    Verb.ENABLE: disable.enable,
+    Verb.CLASSIFY: classify.classify,
+}
+"""Orders about a target: (what was wrong with the order, "" when it was carried out; records)."""
+_REAL = (Verb.EVACUATE, Verb.MANUAL)  # whoever orders these does not test, and waits no more
 
 
 def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[Record]:
     """Carry out one order: its record first, then what came of it."""
-    body: dict[str, str | int] = {
+    body: dict[str, Any] = {
         "verb": command.verb.value,
         "who": command.who,
         "source": command.source,
@@ -18,19 +30,50 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     out: list[Record] = []
     if command.verb is Verb.ACKNOWLEDGE:
         body["points"] = alarms.acknowledge(state.alarms)
+        signals.seen(state)
     elif command.verb is Verb.SILENCE:
         if state.effects.active or state.alarms.vote.any():
             alarms.silence(state.alarms)
+        signals.seen(state)
         settle_outputs(state, now, out, orders)
     elif command.verb is Verb.RESET:
         stamp = (now.mono_ns, now.wall_ns)
         cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
-        body["cleared"], body["refused"] = cleared, refused
+        more_cleared, more_refused, more = signals.reset(state, now)
+        body["cleared"], body["refused"] = cleared + more_cleared, refused + more_refused
+        out += more
         effects.reset(state.effects, state.alarms)
+        if state.signals.manual is not None:  # its button is still down
+            effects.evacuate(state.effects, state.alarms)
         settle_outputs(state, now, out, orders)
     elif command.verb is Verb.EVACUATE:
         effects.evacuate(state.effects, state.alarms)
+    elif command.verb in _ORDERS:
+        wrong, out = _ORDERS[command.verb](state, command, now)
+        _say(body, command, wrong)
+    elif command.verb is Verb.TEST:
+        action = walktest.start if command.target else walktest.stop
+        wrong, out = action(state, command, now)
+        _say(body, command, wrong)
+    elif command.verb in signals.VERBS:
+        out += signals.obey(state, command, now, orders, body)
+        if command.verb is Verb.MANUAL:  # what a manual call point does, the gateway's own does
+            effects.evacuate(state.effects, state.alarms)
+    if command.verb in _REAL:
+        out += walktest.interrupt(state, now, f"{command.verb.value} by {command.who}")
+        out += delay.interrupt(state, now)
     return [Record(Lane.EVENT, "operator", "operator", now.mono_ns, dict(body)), *out]
+
+
+def _say(body: dict[str, str | int], command: Command, wrong: str) -> None:
+    """What the order was about, and why it was not carried out."""
+    for key in ("target", "word", "why"):
+        if value := getattr(command, key):
+            body[key] = value[:ORDER_TEXT_CHARS_MAX]
+    if command.duration_ns:
+        body["duration_s"] = command.duration_ns // S
+    if wrong:
+        body["error"] = wrong
 
 
 def settle_outputs(state: State, now: Now, out: list[Record], orders: list[Order]) -> None:

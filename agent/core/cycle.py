@@ -18,24 +18,31 @@ import numpy as np
 
 from agent.core import (
     alarms,
+    baselines,
     commands,
+    delay,
     detect,
+    disable,
     effects,
     effects_memory,
     health,
     kernels,
+    lasting,
     look,
     memory,
     panel,
     recall,
     records,
+    signals,
     texts,
+    walktest,
     zones,
 )
 from agent.core.image import new_image
 from agent.core.site import compile_site
 from agent.core.state import State
-from agent.core.types import Inputs, Notice, Now, Order, Record
+from agent.core.step import step
+from agent.core.types import Inputs, Notice, Now, Order, Record, Verb
 from config.limits import (
     BLOCKS_PER_CYCLE_MAX,
     COMMANDS_PER_CYCLE_MAX,
@@ -66,7 +73,7 @@ class Outcome:
 def new_state(
     plan: Plan,
     boot_id: bytes,
-    kernel: detect.Kernel = kernels.step,
+    kernel: detect.Kernel = step,
     *,
     held_outputs: frozenset[int] = frozenset(),
 ) -> State:
@@ -84,7 +91,9 @@ def new_state(
         alarms=alarms.new_alarms(site),
         zones=zones.new_zones(site),
         effects=effects.new_effects(site, held_outputs),
+        baselines=baselines.new_baselines(site),
         book=panel.PanelBook(),
+        signals=signals.new_signals(site),
     )
 
 
@@ -111,13 +120,26 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     _samples(state, inputs, now, out)
     for reading in inputs.texts:
         out += texts.take(state.texts, state.site.plan, reading)
+    pressed, more = signals.step(state, inputs, now)
+    out += more
+    for command in pressed:
+        out += commands.obey(state, command, now, orders)
     _health(state, state.health, inputs, now, out, orders)
+    out += disable.step(state, now)
+    if walktest.due(state, now) or delay.due(state, now):
+        state.alarms.touched = True
     if state.alarms.touched or effects.due(state.effects, now.mono_ns):
         _decide(state, state.health, now, out, orders, merged)
     if state.effects.unproven_ns:
         out += effects.overdue(state.effects, state.site, now.mono_ns)
+    hushed = any(c.verb is Verb.SILENCE for c in (*inputs.commands, *pressed))
+    final = signals.finish(state, orders, out, now, hushed)
     assert len(out) <= RECORDS_PER_CYCLE_MAX
-    return Outcome(state, tuple(orders), tuple(out), _snapshot(state))
+    if baselines.refresh(
+        state.baselines, state.site, state.image, now.mono_ns, at_once=inputs.stopping
+    ):
+        state.alarms.unsaved = True
+    return Outcome(state, tuple(final), tuple(out), _snapshot(state))
 
 
 def _start_record(state: State, now: Now) -> Record:
@@ -143,9 +165,15 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         state.recalled = again  # not knowledge: what the latch holds on waits for an operator
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
+    baselines.recall(state.baselines, state.site, state.image, found.baselines)
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
-    effects_memory.merge(state.effects, found.effects, now, same_boot=found.boot == state.boot_id)
-    return recall.merge(found, holders, state.boot_id, now, again=again)
+    same_boot = found.boot == state.boot_id
+    effects_memory.merge(state.effects, found.effects, now, same_boot=same_boot)
+    out = recall.merge(found, holders, state.boot_id, now, again=again)
+    out += signals.restore(state, found.more.get("manual"), now)
+    if not again:
+        out += lasting.restore(state, found.more, now, same_boot=same_boot)
+    return out
 
 
 def _samples(state: State, inputs: Inputs, now: Now, out: list[Record]) -> None:
@@ -168,7 +196,8 @@ def _health(
 ) -> None:
     """Read-backs, failures, lines, notices, and the timer pass when it is due."""
     for read in inputs.read_backs:
-        more_orders, more = effects.read_back(state.effects, state.site, read, now.mono_ns)
+        found = signals.read_back(state, read, now.mono_ns)
+        more_orders, more = found or effects.read_back(state.effects, state.site, read, now.mono_ns)
         orders += more_orders
         out += more
     for failure in inputs.failures:
@@ -234,10 +263,14 @@ def _decide(
     stamp = (now.mono_ns, now.wall_ns)
     for k, why in zones.agreeing(a, site, state.image).items():
         out += alarms.settle_fire(a, site, state.image, k, why, stamp)
+    out += walktest.step(state, now)
+    out += delay.step(state, now)
+    a.raised.clear()
+    a.rose.clear()
     more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
-    if a.first is not None and not a.vote.any() and not panel.fires(state.book):
+    if a.first is not None and not signals.fire_stands(state):
         a.first = None
         a.unsaved = True
     scene = look.Scene(a, state.zones, well, state.book)
@@ -254,8 +287,16 @@ def _snapshot(state: State) -> bytes | None:
     if not state.alarms.unsaved:
         return None
     state.alarms.unsaved = False
-    kept = effects_memory.keep(state.effects)
-    data = memory.encode(state.boot_id, state.alarms, state.zones, state.book, state.site, kept)
+    data = memory.encode(
+        state.boot_id,
+        state.alarms,
+        state.zones,
+        state.book,
+        state.site,
+        kept=effects_memory.keep(state.effects),
+        more=lasting.dump(state),
+        baselines=state.baselines.packed,
+    )
     if data == state.saved:
         return None
     state.saved = data

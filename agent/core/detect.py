@@ -16,7 +16,7 @@ from agent.core.site import I4, Site
 from drivers.reading import ReadingBlock
 
 Kernel = Callable[..., int]
-"""`kernels.step`, or its compiled form: same arguments, same bits."""
+"""`agent.core.step.step`, or its compiled form: same arguments, same bits."""
 
 
 def step(kernel: Kernel, site: Site, image: Image, block: ReadingBlock) -> I4:

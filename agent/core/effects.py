@@ -45,6 +45,7 @@ class Outputs:
     faulted: set[int] = field(default_factory=set)
     reads: dict[int, bool | None] = field(default_factory=dict)  # output -> last read-back
     held: frozenset[int] = frozenset()  # the latch re-applied these before the first cycle
+    barred: frozenset[int] = frozenset()  # disabled by an operator (agent.core.disable)
     settled: bool = False  # an output that was never ordered is to be off
 
 
@@ -64,8 +65,6 @@ class Effects(Outputs):
     resetting: bool = False  # a reset was ordered since the last pass
     next_ns: int = FOREVER_NS  # when a delay or a pulse ends: a pass is due
     telling: frozenset[int] = frozenset()  # rows whose message stands
-    forced: dict[int, str] = field(default_factory=dict)  # output -> pattern, of a siren test
-    barred: frozenset[int] = frozenset()  # outputs that an operator disabled: they stay off
 
 
 def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
@@ -209,10 +208,7 @@ def _tests(effects: Effects, tested: Bools, want: matrix.U1, now_ns: int) -> Non
 
 
 def _overrule(effects: Effects, want: matrix.U1) -> None:
-    """A siren test sounds what nothing else sounds; a disabled output stays off."""
-    for output, pattern in effects.forced.items():
-        if want[output] == matrix.NOTHING:
-            want[output] = matrix.PATTERNS.index(pattern)
+    """A disabled output stays off."""
     for output in effects.barred:
         want[output] = matrix.NOTHING
 

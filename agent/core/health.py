@@ -24,7 +24,7 @@ from drivers.reading import LineState, PollFailure
 _STALE = np.uint32(kernels.STALE)
 _READY = np.uint32(kernels.READY)
 _GIVEN_UP = np.uint32(kernels.STALE | kernels.INVALID)
-_SAYS_NOTHING = np.uint32(kernels.FLAG_MASK | kernels.TREND | kernels.INVALID)
+_SAYS_NOTHING = np.uint32(kernels.FLAG_MASK | kernels.TREND | kernels.INVALID | kernels.WAS_OVER)
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ assert (Flag.FIRE, Flag.PREALARM, Flag.SUPERVISORY) == (
     kernels.PREALARM,
     kernels.SUPERVISORY,
 )
+assert Flag.MANUAL == kernels.MANUAL
 assert (Mode.TELEMETRY, Mode.ANALOGUE, Mode.STATE) == (0, 1, 2)
 assert (Quality.GOOD, Quality.NOT_READY, Quality.BAD) == (0, 1, 3)
 

@@ -15,13 +15,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from agent.core import kernels
+from agent.core import kernels, step
 from agent.core.kernel_loader import (
     cache_path,
     dispatcher_with_cache,
     library_dir,
+    linked,
     module_name,
     module_path,
+    target_cpu,
 )
 
 
@@ -50,9 +52,10 @@ def _compile(work: Path) -> Path:
         # numba's builder is pending deprecation without a replacement; numba is locked.
         warnings.simplefilter("ignore")
         pycc: Any = importlib.import_module("numba.pycc")
-        compiler = pycc.CC(module_name(), source_module=kernels)
+        compiler = pycc.CC(module_name(), source_module=step)
         compiler.output_dir = str(work)
-        compiler.export("step", kernels.SIGNATURE)(kernels.step)
+        compiler.target_cpu = target_cpu() or None
+        compiler.export("step", kernels.SIGNATURE)(linked())
         default, tempfile.tempdir = tempfile.tempdir, str(work)  # the builder leaves files behind
         try:
             compiler.compile()

@@ -5,13 +5,14 @@
  "points": [[stable id, phase, lost in alarm, vote, acknowledged, wall_ns], ...] in alarm order,
  "zones": [name of a zone in fire, ...],
  "panel": [[device name, address, flags], ...],
- "effects": see agent.core.effects_memory; left out when nothing of the matrix needs keeping}
+ "effects": see agent.core.effects_memory; left out when nothing of the matrix needs keeping,
+ "more": {subject: ...}}, as agent.core.lasting has them
 Keys that are not known are ignored, so that a newer gateway's state is still worth something.
 """
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import cbor2
@@ -57,6 +58,8 @@ class Memory:
     zones: tuple[str, ...]
     panel: tuple[tuple[str, str, int], ...]
     effects: EffectsMemory = NOTHING_KEPT
+    more: dict[str, Any] = field(default_factory=dict)  # each subject checks its own
+    baselines: bytes = b""
 
 
 def encode(
@@ -65,9 +68,13 @@ def encode(
     zones: Zones,
     book: PanelBook,
     site: Site,
+    *,
     kept: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
+    baselines: bytes = b"",
 ) -> bytes:
-    """The snapshot of what must survive. kept: of `effects_memory.keep`."""
+    """The snapshot of what must survive. kept: of `effects_memory.keep`; more: by subject;
+    baselines: of `baselines.refresh`."""
     standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
     in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
     order = np.array(in_order, np.int64)
@@ -95,21 +102,31 @@ def encode(
             [site.plan.devices[device].name, address, flags]
             for (device, address), flags in book.standing.items()
         ],
+        "more": more or {},
     }
     if kept:
         top["effects"] = kept
+    if baselines:
+        top["baselines"] = baselines
     return _fitting(top)
 
 
 def _fitting(top: dict[str, Any]) -> bytes:
     """The snapshot within its bound. Thousands of long names in one fire must not end the process:
-    zones go first, which their points' votes make again, then the panel's latest words."""
+    baselines go first, which the sensors teach again, then zones, which their points' votes make
+    again, then the panel's latest words, and at the very end what is no alarm at all."""
     data = cbor2.dumps(top, canonical=True)
+    if len(data) > ALARM_STATE_BYTES_MAX:
+        top.pop("baselines", None)
+        data = cbor2.dumps(top, canonical=True)
     if len(data) > ALARM_STATE_BYTES_MAX:
         data = cbor2.dumps({**top, "zones": []}, canonical=True)
     while len(data) > ALARM_STATE_BYTES_MAX:
-        assert top["panel"], "points alone always fit"
-        top = {**top, "zones": [], "panel": top["panel"][: len(top["panel"]) // 2]}
+        assert top["panel"] or top["more"], "points alone always fit"
+        if top["panel"]:
+            top = {**top, "zones": [], "panel": top["panel"][: len(top["panel"]) // 2]}
+        else:  # without them all is in service, and no test runs: the side of the alarm
+            top = {**top, "more": {}}
         data = cbor2.dumps(top, canonical=True)
     return data
 
@@ -134,8 +151,10 @@ def decode(data: bytes) -> Memory:
         first=None if first is None else _first(first),
         points=tuple(_point(row) for row in _rows(top.get("points"), POINTS_MAX, "points")),
         zones=tuple(_text(name, "zones") for name in _rows(top.get("zones"), POINTS_MAX, "zones")),
+        baselines=_typed(top.get("baselines", b""), bytes, "baselines"),
         panel=tuple(_panel(row) for row in _rows(top.get("panel"), PANEL_ALARMS_MAX * 2, "panel")),
         effects=_effects(top.get("effects")),
+        more=_typed(top.get("more", {}), dict, "more"),
     )
 
 
@@ -200,6 +219,11 @@ def _point(value: Any) -> PointMemory:
         _typed(acked, bool, "points"),
         _number(wall_ns, 2**63, "points"),
     )
+
+
+def _manual(value: Any) -> tuple[str, int]:
+    name, wall_ns = _row(value, 2, "manual")
+    return _text(name, "manual"), _number(wall_ns, 2**63, "manual")
 
 
 def _panel(value: Any) -> tuple[str, str, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.core import records
-from agent.core.alarms import Alarms, FirstAlarm
+from agent.core.alarms import Alarms, FirstAlarm, PastAlarm
 from agent.core.site import Site
 from agent.core.types import Record
 from config.limits import PANEL_ADDRESS_CHARS_MAX, PANEL_ALARMS_MAX
@@ -30,11 +30,12 @@ class PanelBook:
     """(device, address) -> standing words.Flag. At most PANEL_ALARMS_MAX entries + one a device.
 
     silenced: devices whose panel said that its sounders were silenced; a new fire there, or the
-    panel's word, ends it. It is not remembered over a restart, where all sounds again.
+    panel's word, ends it.
     """
 
     standing: dict[tuple[int, str], int] = field(default_factory=dict)
     silenced: set[int] = field(default_factory=set)
+    fresh: set[int] = field(default_factory=set)  # devices that told a fire since the start
 
 
 def take(
@@ -51,6 +52,8 @@ def take(
         _hush(book, alarms, event.device, silent=False)
     elif event.kind in (PanelKind.SILENCE, PanelKind.SOUND):
         _hush(book, alarms, event.device, silent=event.kind is PanelKind.SILENCE)
+        if event.kind is PanelKind.SOUND:
+            book.fresh.add(event.device)
     return out
 
 
@@ -63,6 +66,7 @@ def _hush(book: PanelBook, alarms: Alarms, device: int, *, silent: bool) -> None
         return
     book.silenced ^= {device}
     alarms.touched = True
+    alarms.unsaved = True
 
 
 def _note(site: Site, event: PanelEvent) -> Record:
@@ -116,8 +120,10 @@ def _enter(
         body["panel_time"] = event.panel_time
     if after & FIRE and not before & FIRE and not gated:
         book.silenced.discard(event.device)
+        book.fresh.add(event.device)
         alarms.count += 1
         alarms.silenced = False
+        alarms.last.append(PastAlarm(alarms.count, source, f"{name} {key[1]}", wall_ns))
         body["number"] = alarms.count
         if alarms.first is None:
             alarms.first = FirstAlarm(source, f"{name} {key[1]}", event.mono_ns, wall_ns)
@@ -128,3 +134,20 @@ def _enter(
 def fires(book: PanelBook) -> int:
     """How many fires stand by the panels' words."""
     return sum(1 for f in book.standing.values() if f & FIRE and not f & _GATES)
+
+
+def dump(book: PanelBook, site: Site) -> list[str]:
+    """For the snapshot: panels whose sounders were silenced at the panel."""
+    return [site.plan.devices[device].name for device in sorted(book.silenced)]
+
+
+def restore(book: PanelBook, site: Site, kept: Any) -> None:
+    """A panel's silence from before a restart holds while its fires are those of then.
+
+    Called after the book itself was recalled: a fire that the panel told since the start, and that
+    was not known then, sounds.
+    """
+    names = kept if isinstance(kept, list) else []
+    for device, row in enumerate(site.plan.devices):
+        if row.name in names and device not in book.fresh:
+            book.silenced.add(device)

@@ -16,7 +16,7 @@ from agent.core.site import Site
 from agent.core.types import Now, Record
 from agent.core.zones import Zones
 from config.limits import PANEL_ALARMS_MAX
-from config.words import Flag
+from config.words import Flag, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: boo
 
 def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]:
     alarms, site, image = holders.alarms, holders.site, holders.image
+    if not old.vote and not old.lost_in_alarm and site.modes[k] != Mode.STATE:
+        return []  # it never counted: it was disabled or in test, and is read again soon
     if old.phase != Phase.CLEAR and alarms.phase[k] == Phase.CLEAR:
         # Whether the condition is still there is not known before the point is read.
         alarms.phase[k] = Phase.LIVE

@@ -38,6 +38,7 @@ DETAIL_WORDS = {
     "chatter": kernels.CHATTER,
     "stuck": kernels.FLAT,
     "steps": kernels.STEPS,
+    "needs cleaning": kernels.DIRTY,
 }
 
 

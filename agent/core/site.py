@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.core.rows import prepare
 from config.plan import PARAMS, Plan
 from config.words import Mode
 
@@ -22,7 +23,13 @@ GATEWAY_KINDS = frozenset({"contact", "manual"})
 
 
 HEAT, SMOKE, CO = 1, 2, 4
-QUANTITIES = {"heat": HEAT, "cable_temperature": HEAT, "smoke": SMOKE, "co": CO}
+QUANTITIES = {
+    "heat": HEAT,
+    "cable_temperature": HEAT,
+    "temperature": HEAT,
+    "smoke": SMOKE,
+    "co": CO,
+}
 """What of a fire a kind sees; two that agree are fire."""
 
 
@@ -38,11 +45,13 @@ class Site:
     from_panel: Bools  # [n] the alarm follows the panel's own reset
     stale_ns: I8  # [n]
     params: F8  # [n, PARAMS]
-    rows: F8  # [r, PARAMS] the different rows of params; the kernel reads these
+    rows: F8  # [r, kernels.ROW_COLUMNS] the different rows of params, prepared for the kernel
     row: U4  # [n] which of them is a point's
     zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
     member_point: I4  # [m]
     member_zone: I4  # [m]
+    zone_with_members: I4  # zones that have members ...
+    zone_start: I8  # ... and where those of each begin: members are ordered by zone
     zone_needed: I8  # [z]
     member_sees: I8  # [m] HEAT, SMOKE, CO or 0
     zone_window_ns: I8  # [z] a first knock that stands for longer is fire; FOREVER_NS: never
@@ -86,6 +95,7 @@ def compile_site(plan: Plan) -> Site:
     np.minimum.at(device_stale_ns, device, stale_ns)
     by_device = np.argsort(device, kind="stable").astype(np.int32)
     present, start = np.unique(device[by_device], return_index=True)
+    zone_with_members, zone_start = np.unique(np.array(member_zone, np.int32), return_index=True)
     ours = np.array([kind in GATEWAY_KINDS for kind in table.kinds], np.bool_)
     return Site(
         plan=plan,
@@ -96,11 +106,13 @@ def compile_site(plan: Plan) -> Site:
         from_panel=(modes == Mode.STATE) & ~ours.reshape(n),
         stale_ns=stale_ns,
         params=np.ascontiguousarray(params),
-        rows=np.ascontiguousarray(params[first]),
+        rows=prepare(params[first]),
         row=row.astype(np.uint32),
         zones_of={k: tuple(z) for k, z in zones_of.items()},
         member_point=np.array(member_point, np.int32),
         member_zone=np.array(member_zone, np.int32),
+        zone_with_members=zone_with_members,
+        zone_start=zone_start.astype(np.int64),
         zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
         member_sees=np.array([QUANTITIES.get(table.kinds[k], 0) for k in member_point], np.int64),
         zone_window_ns=np.array([z.window_ns or FOREVER_NS for z in plan.zones], np.int64),

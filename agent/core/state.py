@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from agent.core import alarms, detect, effects, health, panel, texts, zones
+from agent.core import (
+    alarms,
+    baselines,
+    delay,
+    detect,
+    disable,
+    effects,
+    health,
+    panel,
+    signals,
+    texts,
+    walktest,
+    zones,
+)
 from agent.core.image import Image
 from agent.core.site import Site
 from agent.core.types import Notice
@@ -21,7 +34,12 @@ class State:
     alarms: alarms.Alarms
     zones: zones.Zones
     effects: effects.Effects
+    baselines: baselines.Baselines
     book: panel.PanelBook
+    signals: signals.Signals
+    disabled: disable.Registry = field(default_factory=disable.Registry)
+    walk: walktest.Walk = field(default_factory=walktest.Walk)
+    delay: delay.Delay = field(default_factory=delay.Delay)
     health: health.Health | None = None  # made by the first cycle, which knows when it is
     notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
     recalled: bool = False  # the alarm state from before the start is known

@@ -7,7 +7,15 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from config.words import Lane
-from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock, TextReading
+from drivers.reading import (
+    InputLevel,
+    LineState,
+    PanelEvent,
+    PollFailure,
+    ReadBack,
+    ReadingBlock,
+    TextReading,
+)
 
 
 class ClockState(IntEnum):
@@ -20,11 +28,15 @@ class ClockState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The time of a cycle. Monotonic decides; wall labels."""
+    """The time of a cycle. Monotonic decides; wall labels, and says whether it is day.
+
+    offset_s: local time minus UTC.
+    """
 
     mono_ns: int
     wall_ns: int
     clock: ClockState
+    offset_s: int = 0
 
 
 class Verb(StrEnum):
@@ -72,6 +84,25 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of the fire lane at one destination, as the record has it."""
+
+    courier: str
+    sealed: int  # fire batches that the record sealed since its start
+    waiting: int  # fire batches that the destination has not acknowledged
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DutyCheck:
+    """A monitoring centre asks who is on duty (查岗), or does not ask any more."""
+
+    courier: str
+    asked: bool
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything since the last cycle, in order and bounded (config.limits)."""
 
@@ -86,6 +117,10 @@ class Inputs:
     # Persisted alarm state, merged in: it adds, it never clears. b"" says that there is none, which
     # is knowledge too: outputs that the latch holds on without a cause may then go off.
     recalled: bytes | None = None
+    levels: tuple[InputLevel, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+    duty_checks: tuple[DutyCheck, ...] = ()
+    stopping: bool = False  # the last cycle before a stop in good order
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +131,8 @@ class Order:
     on: bool
     pattern: str
     mono_ns: int
+    kept: bool = True  # the latch restores it after a crash; not of a test or a lamp
+    again: bool = False  # nothing changes: it is written once more and read back, for a self-test
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +147,8 @@ class Record:
     lane: Lane
     source: str
     # "point", "zone", "panel", "output", "effect", "device", "line", "operator", "system",
-    # "counters", "text"
+    # "counters", "disablement", "test", "delay", "classification", "manual",
+    # "input", "duty", "output_test", "text"
     what: str
     mono_ns: int
     body: dict[str, Any] = field(default_factory=dict)

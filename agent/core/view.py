@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from agent.core import kernels, panel, texts
+from agent.core import (
+    classify,
+    contacts,
+    delay,
+    disable,
+    kernels,
+    panel,
+    signals,
+    texts,
+    walktest,
+)
 from agent.core.detect import readiness
 from agent.core.effects import GENERAL
 from agent.core.site import FOREVER_NS
@@ -33,7 +43,9 @@ def status(state: State, now: Now) -> dict[str, Any]:
     flags: words of everything that stands anywhere; counts: word -> points; first_alarm with its
     source, name and both times (mono_ns 0: before this boot); zones,
     outputs: one row each; active: the first STATUS_ACTIVE_MAX points in alarm, in alarm order,
-    then other points that are not normal; faults: what stands beyond points.
+    then other points that are not normal; faults: what stands beyond points; mode: "day" or
+    "night"; disabled, test, delay: what operators took out of service, the walk test and the
+    investigation that run (None: none); last_alarms: to be classified, the latest first.
     """
     return {
         **head(state, now),
@@ -60,6 +72,8 @@ def head(state: State, now: Now) -> dict[str, Any]:
         flags |= standing
     if faults:
         flags |= int(Flag.FAULT)
+    if state.signals.manual is not None:
+        flags |= int(Flag.FIRE | Flag.MANUAL)
     first = alarms.first
     return {
         "site": site.plan.site_id,
@@ -72,7 +86,9 @@ def head(state: State, now: Now) -> dict[str, Any]:
         },
         "stale": int(np.count_nonzero(state.image.bits & np.uint32(kernels.STALE))),
         "not_ready": int(np.count_nonzero(state.image.quality == Quality.NOT_READY)),
-        "alarms": len(alarms.order) + panel.fires(state.book),
+        "alarms": len(alarms.order)
+        + panel.fires(state.book)
+        + int(state.signals.manual is not None),
         "alarm_count": alarms.count,
         "unacknowledged": int(np.count_nonzero(alarms.vote & ~alarms.acked)),
         "silenced": alarms.silenced,
@@ -87,6 +103,12 @@ def head(state: State, now: Now) -> dict[str, Any]:
         "effects": _effects(state, now),
         "active": _active(state, now),
         "faults": faults,
+        "mode": "day" if delay.is_day(site.plan, now) else "night",
+        "disabled": disable.rows(state, now),
+        "test": walktest.row(state, now),
+        "delay": delay.row(state, now),
+        "last_alarms": classify.rows(state),
+        **signals.view(state),
     }
 
 
@@ -146,15 +168,18 @@ def _outputs(state: State) -> list[dict[str, Any]]:
     """`on` is what was ordered (None: never), `read_back` what the coil reads (None: nothing)."""
     out = []
     for i, output in enumerate(state.site.plan.outputs):
-        last = state.effects.commanded.get(i)
+        book = signals.outputs_of(state, i)
+        last = book.commanded.get(i)
         out.append(
             {
                 "name": output.name,
-                "on": (True if i in state.effects.held else None) if last is None else last.on,
+                "kind": output.kind,
+                "on": (True if i in book.held else None) if last is None else last.on,
                 "pattern": "" if last is None else last.pattern,
-                "read_back": state.effects.reads.get(i),
-                "proven": last is not None and i not in state.effects.unproven_ns,
-                "fault": i in state.effects.faulted,
+                "read_back": book.reads.get(i),
+                "proven": last is not None and i not in book.unproven_ns,
+                "fault": i in book.faulted,
+                "disabled": disable.output_disabled(state, i),
             }
         )
     return out
@@ -207,9 +232,10 @@ def _faults(state: State) -> list[dict[str, str]]:
         ]
     out += [
         {"source": f"output/{plan.outputs[i].name}", "text": "does not read as ordered"}
-        for i in sorted(state.effects.faulted)
+        for i in sorted(state.effects.faulted | state.signals.driven.faulted)
     ]
-    return out
+    trouble = contacts.trouble(state.signals.panel, state.site)
+    return out + [{"source": source, "text": text} for source, text in trouble]
 
 
 def points(state: State, now: Now, first: int, count: int) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core import kernels, records
-from agent.core.alarms import Alarms, Phase
+from agent.core.alarms import INVESTIGATED, PUBLISHED, TEST_ALARM, Alarms, Phase
 from agent.core.image import Image
 from agent.core.site import CO, FOREVER_NS, I8, U4, Bools, Site
 from agent.core.types import Record
@@ -22,6 +22,7 @@ FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 SUPERVISORY, FAULT, MANUAL = int(Flag.SUPERVISORY), int(Flag.FAULT), int(Flag.MANUAL)
 _OUT_OF_SERVICE = np.uint32(Flag.FAULT | Flag.DISABLED | Flag.TEST)
 _GATES = np.uint32(Flag.DISABLED | Flag.TEST)
+_DISABLED = np.uint32(Flag.DISABLED)
 _LEVELS = np.uint32(FIRE | PREALARM)
 _LOST = np.uint32(kernels.STALE | kernels.INVALID)
 
@@ -36,6 +37,7 @@ class Zones:
     coincidence_lost: Bools  # [z]
     knock_ns: I8  # [z] since when votes stand that are too few; FOREVER_NS when none do
     recalled: Bools  # [z] in fire before the restart; looked at once
+    gates: U4  # [z] DISABLED and TEST of our own operators
 
 
 def new_zones(site: Site) -> Zones:
@@ -48,6 +50,7 @@ def new_zones(site: Site) -> Zones:
         coincidence_lost=np.zeros(z, np.bool_),
         knock_ns=np.full(z, FOREVER_NS, np.int64),
         recalled=np.zeros(z, np.bool_),
+        gates=np.zeros(z, np.uint32),
     )
 
 
@@ -66,16 +69,17 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     if not over.any():
         return {}
     z = len(site.zone_needed)
-    zone, sees = site.member_zone, site.member_sees
-    up = over[site.member_point] & (sees != 0)
-    trends = rising[site.member_point] & (sees != 0)
-    number, growing = np.bincount(zone[up], minlength=z), np.bincount(zone[trends], minlength=z)
-    co = np.bincount(zone[up & (sees == CO)], minlength=z) > 0
-    other = np.bincount(zone[up & (sees != CO)], minlength=z) > 0
+    up = np.flatnonzero(over[site.member_point])  # few: the rest of the pass costs nothing
+    up = up[site.member_sees[up] != 0]
+    zone, sees, point = site.member_zone[up], site.member_sees[up], site.member_point[up]
+    trends = rising[point]
+    number, growing = np.bincount(zone, minlength=z), np.bincount(zone[trends], minlength=z)
+    co = np.bincount(zone[sees == CO], minlength=z) > 0
+    other = np.bincount(zone[sees != CO], minlength=z) > 0
     agrees = ((number >= 2) & (growing >= 1)) | (co & other)
-    out = {int(k): "agreed" for k in site.member_point[up & agrees[zone]]}
+    out = {int(k): "agreed" for k in point[agrees[zone]]}
     alone = trends & site.zone_trend_fire[zone]
-    out |= {int(k): "trend" for k in site.member_point[alone] if int(k) not in out}
+    out |= {int(k): "trend" for k in point[alone] if int(k) not in out}
     for k in np.flatnonzero(lost_rising & in_service).tolist():
         if k not in out and alarms.phase[k] == Phase.CLEAR and _confirmed(alarms, site, image, k):
             out[k] = "lost in alarm"
@@ -117,31 +121,38 @@ def evaluate(
     out_of_service = (image.bits[point] & _LOST != 0) | (flags & _OUT_OF_SERVICE != 0)
     zones.healthy = np.bincount(zone[~out_of_service | vote], minlength=z)
     zones.votes = np.bincount(zone[vote], minlength=z)
-    manual = np.bincount(zone[vote & (effective & np.uint32(MANUAL) != 0)], minlength=z)
+    seen = _together(effective, site)
+    voting = np.flatnonzero(vote)
+    manual = np.bincount(zone[voting[effective[voting] & np.uint32(MANUAL) != 0]], minlength=z)
     # A detector that is not ready yet still counts in n: start-up must not weaken coincidence.
     needed = np.maximum(1, np.minimum(site.zone_needed, zones.healthy))
     was = zones.flags & np.uint32(FIRE) != 0
     latched = was | zones.recalled
     zones.recalled = np.zeros(z, np.bool_)
     fire = (zones.votes > 0) & ((zones.votes >= needed) | latched | (manual > 0))
-    present = np.bincount(zone[vote & (alarms.phase[point] == Phase.LIVE)], minlength=z) > 0
+    live = voting[alarms.phase[point[voting]] == Phase.LIVE]
+    present = np.bincount(zone[live], minlength=z) > 0
     zones.knock_ns = np.where(present, np.minimum(zones.knock_ns, mono_ns), FOREVER_NS)
     fire |= present & (mono_ns - zones.knock_ns >= site.zone_window_ns)
-    pre = np.bincount(zone[effective & np.uint32(PREALARM) != 0], minlength=z)
-    supervisory = np.bincount(zone[effective & np.uint32(SUPERVISORY) != 0], minlength=z)
+    pre = seen & np.uint32(PREALARM) != 0
+    supervisory = seen & np.uint32(SUPERVISORY) != 0
     lost = (site.zone_needed >= 2) & (site.zone_size >= 2)
     lost &= (zones.healthy == 1) | ((zones.healthy == 0) & zones.coincidence_lost)
+    enabled = zones.gates & _DISABLED == 0
+    fire &= enabled | latched  # a disabled zone comes into no alarm, and leaves none
     after = (
         fire * np.uint32(FIRE)
-        | ((pre > 0) | ((zones.votes > 0) & ~fire)) * np.uint32(PREALARM)
-        | (supervisory > 0) * np.uint32(SUPERVISORY)
+        | ((pre | ((zones.votes > 0) & ~fire)) & enabled) * np.uint32(PREALARM)
+        | (supervisory & enabled) * np.uint32(SUPERVISORY)
         | lost * np.uint32(FAULT)
+        | zones.gates
+        | _inner(alarms, site)
     ).astype(np.uint32)
     before = zones.flags
     zones.flags = after
     out = [
         _record(zones, site, i, (int(before[i]), int(after[i])), mono_ns)
-        for i in np.flatnonzero(before != after).tolist()
+        for i in np.flatnonzero((before ^ after) & np.uint32(PUBLISHED)).tolist()
     ]
     out.extend(
         _coincidence(zones, site, i, bool(lost[i]), mono_ns)
@@ -151,8 +162,30 @@ def evaluate(
     return out, bool((fire != was).any())
 
 
+def _together(flags: U4, site: Site) -> U4:
+    """Flags of the members, [m], or-ed by zone, [z]."""
+    out = np.zeros(len(site.zone_needed), np.uint32)
+    if flags.size:
+        out[site.zone_with_members] = np.bitwise_or.reduceat(flags, site.zone_start)
+    return out
+
+
+def _inner(alarms: Alarms, site: Site) -> U4:
+    """What the zones' points are in that only effects see, [z]; DELAY is seen by all."""
+    z = len(site.zone_needed)
+    out = np.zeros(z, np.uint32)
+    if not alarms.inner.any():
+        return out
+    point, zone = site.member_point, site.member_zone
+    held = alarms.vote[point] & (alarms.inner[point] & np.uint32(INVESTIGATED) != 0)
+    tested = alarms.inner[point] & np.uint32(TEST_ALARM) != 0
+    out[zone[held]] |= np.uint32(INVESTIGATED | int(Flag.DELAY))
+    out[zone[tested]] |= np.uint32(TEST_ALARM)
+    return out
+
+
 def _record(zones: Zones, site: Site, i: int, change: tuple[int, int], mono_ns: int) -> Record:
-    before, after = change
+    before, after = change[0] & PUBLISHED, change[1] & PUBLISHED
     body = {
         "name": site.plan.zones[i].name,
         "from": before,

@@ -54,6 +54,7 @@ _MAINS = Code(301, "AT", "AR")
 _BATTERY = Code(302, "YT", "YR")
 _PATH = Code(350, "YC", "YK")
 _RESET = Code(305, "OR", "OR")
+_INPUTS = {"mains": _MAINS, "battery": _BATTERY, "tamper": Code(137, "TA", "TR")}
 _STATES = (Flag.SUPERVISORY, Flag.FAULT, Flag.DISABLED, Flag.TEST)
 _PANEL_PLACES = {"mains": _MAINS, "battery": _BATTERY}
 _SYSTEM_PLACES = {"mains": _MAINS, "battery": _BATTERY, "standby": _BATTERY}
@@ -107,7 +108,7 @@ class Book:
         return [event for record in records for event in self._take(record)]
 
     def _take(self, record: EventRecord) -> list[Event]:
-        if record.what in ("point", "zone", "panel") and "to" in record.body:
+        if record.what in ("point", "zone", "panel", "manual") and "to" in record.body:
             return self._transition(record)
         if record.what == "operator":
             return self._operation(record)
@@ -122,6 +123,8 @@ class Book:
         place = self._places.get(record.source)
         if place is None and record.what == "panel":
             place = Place(0, f"{record.body.get('name', '')} {record.body.get('address', '')}")
+        if record.what == "manual":
+            place = Place(0, str(record.body.get("name", "")))  # the gateway's own button
         if place is None:
             return []  # a zone without a number: its points are told
         gated = record.body.get("gated") is True
@@ -158,6 +161,8 @@ class Book:
         for word, known in _SYSTEM_PLACES.items():
             if record.what == "system" and word in record.source:
                 code = known
+        if record.what == "input" and record.source.count("/") == 1:
+            code = _INPUTS.get(str(record.body.get("role")), code)
         place = self._places.get(record.source.removesuffix("/fault"), Place(0, name))
         return [Event(code, bool(record.body["fault"]), place, record.wall_ns)]
 

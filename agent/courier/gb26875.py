@@ -145,12 +145,13 @@ class Courier:
             self.session.tell(message, batch_id)
         if self._duty_asked_ns and batch.boot == self._boot:
             for record in records:
-                if record.what == "operator" and record.mono_ns >= self._duty_asked_ns:
+                answers = record.what == "operator" and record.body.get("verb") == "duty"
+                if answers and record.mono_ns >= self._duty_asked_ns:
                     self.session.answer_duty(time.monotonic_ns())
         self.session.tick(time.monotonic_ns())
         return len(messages)
 
     def _duty(self, minutes: int) -> None:
         self._duty_asked_ns = time.monotonic_ns() if minutes else 0
-        text = f"the centre asks who is on duty: acknowledge within {minutes} min"
+        text = f"the centre asks who is on duty: answer within {minutes} min"
         self._post.follower.notice("duty", text if minutes else "")

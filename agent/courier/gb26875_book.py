@@ -52,6 +52,10 @@ _OPERATIONS = {
 }
 
 
+_SUPPLIES = {"mains": gb.DEVICE_MAINS_FAULT, "battery": gb.DEVICE_STANDBY_FAULT}
+"""Role of an input -> bit of type 21."""
+
+
 def status_word(flags: int, *, gated: bool = False, prealarm: bool = True) -> int:
     """The component's status word of words.Flag. gated: it counts for nothing and calls nobody."""
     word = 0 if flags & _TEST else gb.STATUS_NORMAL
@@ -116,6 +120,7 @@ class Book:
         self.clock_skew_ns = 0  # of the session's clock, which the centre may set
         self._states: dict[str, _State] = {}
         self._faults: dict[str, bool] = {}  # source -> whether it is of a line or a device
+        self._supplies: dict[str, str] = {}  # source -> role, of supplies in trouble
         self._system = gb.STATUS_NORMAL
         self._device = gb.DEVICE_NORMAL
 
@@ -138,6 +143,8 @@ class Book:
         elif record.what == "output" and isinstance(record.body.get("on"), bool):
             flags = int(Flag.ACTIVATED) if record.body["on"] else 0
             out += self._enter(record, status_word(flags), urgent=False)
+        elif record.what == "manual" and "to" in record.body:
+            out += self._manual(record)
         elif record.what == "operator":
             out += self._operation(record)
         elif record.source == "system/start":
@@ -179,6 +186,19 @@ class Book:
             out.append(Message(3, analogue, urgent=False))
         return out
 
+    def _manual(self, record: EventRecord) -> list[Message]:
+        """The gateway's own manual alarm: type 24 says so, before the system's word of fire."""
+        after = record.body["to"]
+        if type(after) is not int:
+            return []
+        self._enter(record, status_word(after), urgent=True)
+        if not after & _FIRE or record.body.get("why") == "recalled":
+            return []
+        self.device_operations.append((gb.OPERATION_MANUAL_ALARM, record.wall_ns))
+        stamp = self._stamp(record.wall_ns)
+        made = gb.DeviceOperation(gb.OPERATION_MANUAL_ALARM, 0, stamp)
+        return [Message(24, made, urgent=True)]
+
     def _operation(self, record: EventRecord) -> list[Message]:
         flags = _OPERATIONS.get(str(record.body.get("verb")), 0)
         if not flags:
@@ -188,6 +208,7 @@ class Book:
 
     def _anew(self, record: EventRecord) -> list[Message]:
         """The field process started: what stands it says again, a fire it never forgets."""
+        self._supplies.clear()
         self._faults = {k: v for k, v in self._faults.items() if k.startswith("system/courier.")}
         gone = [k for k, s in self._states.items() if not s.word & gb.STATUS_FIRE]
         out = []
@@ -200,6 +221,11 @@ class Book:
         return out
 
     def _fault(self, record: EventRecord) -> None:
+        role = record.body.get("role")
+        if role in _SUPPLIES and record.source.count("/") == 1 and record.body["fault"]:
+            self._supplies[record.source] = str(role)
+        else:
+            self._supplies.pop(record.source, None)
         if record.body["fault"]:
             self._faults[record.source] = record.what in ("line", "device")
         else:
@@ -235,6 +261,8 @@ class Book:
             out |= gb.DEVICE_FAULT
         if any(self._faults.values()):
             out |= gb.DEVICE_LINE_FAULT
+        for role, bit in _SUPPLIES.items():
+            out |= bit if role in self._supplies.values() else 0
         return out
 
     def system_status(self, wall_ns: int) -> gb.SystemStatus:

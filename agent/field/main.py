@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,12 @@ from agent.ipc import IpcError, Server, system_policy
 from agent.journal import log_to_journal
 from agent.lock import Held, hold
 from agent.notify import Notifier
-from config.limits import CONTROL_RETRY_NS
+from config.limits import CONTROL_RETRY_NS, LAST_WORD_NS_MAX, RELEASE_WAIT_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
 from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
 from drivers.panel.client import PanelClient
+from drivers.siren.gpio import GpioLines
 
 EX_CONFIG = 78
 LOG = logging.getLogger("embergate.field")
@@ -87,9 +88,9 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
     link = RecordLink(
         run_dir / "record.sock", secrets.token_bytes(16), clock.boot_id, runtime, clock.mono_ns
     )
-    runtime.attach(masters, link, on)
-    for output in held:  # the siren first: before the first poll and before anybody is asked
-        masters[plan.devices[plan.outputs[output].device].line].order(output, on=True)
+    gpio = _gpio(plan, runtime, clock)
+    # The siren first: before the first poll and before anybody is asked.
+    runtime.attach(masters, link, on, gpio)
     if kernel.fault_text:
         runtime.notice(Notice("field.kernel", fault=True, text=kernel.fault_text))
     if safe:
@@ -118,7 +119,8 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
 
     control = Control(runtime, gateway)
     server = Server(run_dir / "field.sock", control.verbs(), system_policy(), guests=True)
-    await _serve(runtime, masters, link, Notifier(), kernel.path, server)
+    loops = [m.run for m in masters] + ([gpio.run] if gpio is not None else [])
+    await _serve(runtime, loops, link, Notifier(), kernel.path, server)
     control.stop()
     await server.stop()
     safemode.note_clean_stop(starts, clock.mono_ns())
@@ -143,6 +145,15 @@ def _masters(plan: Plan, runtime: Runtime, clock: SystemClock) -> list[BusMaster
     ]
 
 
+def _gpio(plan: Plan, runtime: Runtime, clock: SystemClock) -> GpioLines | None:
+    """The GPIO lines; None, and no library, where the site has none."""
+    if all(o.on_bus for o in plan.outputs) and not any(i.chip for i in plan.inputs):
+        return None
+    from drivers.siren.chip import Line  # noqa: PLC0415 -- as above
+
+    return GpioLines(plan, runtime, Line, clock.mono_ns)
+
+
 def _counted(master: BusMaster | PanelClient) -> dict[str, Any]:
     if isinstance(master, PanelClient):
         return {"units": [], "panel": asdict(master.talk)}
@@ -159,7 +170,7 @@ def _percentiles_ms(waits_ns: Collection[int]) -> dict[str, float]:
 
 async def _serve(
     runtime: Runtime,
-    masters: Sequence[BusMaster | PanelClient],
+    loops: Sequence[Callable[[], Coroutine[Any, Any, None]]],
     link: RecordLink,
     notifier: Notifier,
     kernel_path: str,
@@ -170,20 +181,25 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     points = len(runtime.plan.points)
-    text = f"{points} points on {len(masters)} lines, kernel {kernel_path}"
+    text = f"{points} points on {len(runtime.plan.lines)} lines, kernel {kernel_path}"
     LOG.info("watching %s", text)
     # A programmer's error in any of these ends the process: the service manager has it back in
     # under two seconds and the latch sounds again what was sounding.
     with contextlib.suppress(_Stopped):
         try:
             async with asyncio.TaskGroup() as group:
-                for master in masters:
-                    group.create_task(master.run())
+                for forever in loops:
+                    group.create_task(forever())
                 group.create_task(link.run())
                 group.create_task(_open_control(server, runtime))
                 group.create_task(runtime.run_timer(notifier, lambda: text))
                 await stop.wait()
                 notifier.stopping()
+                released = runtime.release()
+                runtime.last_cycle()
+                await link.settle(LAST_WORD_NS_MAX)
+                if released:
+                    await asyncio.sleep(RELEASE_WAIT_NS / 1e9)  # the line's queue does it
                 raise _Stopped
         except* _Stopped:
             LOG.info("stopped")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
-from agent.core.types import Notice
+from agent.core.types import Delivery, DutyCheck, Notice
 from agent.field.outbox import EventOutbox, TelemetryOutbox
 from agent.ipc import Client, IpcError, Refused
 from config.limits import (
@@ -36,6 +36,12 @@ class Hearer(Protocol):
 
     def notice(self, notice: Notice) -> None:
         """A fault, or its end, outside the field process."""
+
+    def delivery(self, delivery: Delivery) -> None:
+        """How far the fire lane is at one destination."""
+
+    def duty(self, check: DutyCheck) -> None:
+        """A centre asks who is on duty."""
 
 
 class RecordLink:
@@ -60,7 +66,10 @@ class RecordLink:
         self.durable_waits_ns: deque[int] = deque(maxlen=DURABLE_WAITS_KEPT)
         self._alarm_state: bytes | None = None
         self._state_changed = asyncio.Event()
+        self._state_kept = asyncio.Event()  # the record has confirmed the latest
+        self._state_kept.set()
         self._recalled = False
+        self._disabled: list[str] | None = None  # couriers; None: not known yet
         self._lost_since_ns = mono_ns()
         self._lost_told = False
 
@@ -80,7 +89,24 @@ class RecordLink:
     def keep(self, alarm_state: bytes) -> None:
         """Have the record persist this alarm state; the latest stands."""
         self._alarm_state = alarm_state
+        self._state_kept.clear()
         self._state_changed.set()
+
+    def route(self, disabled: Collection[str]) -> None:
+        """These couriers get no fire and no event for now."""
+        names = sorted(disabled)
+        if names != self._disabled:
+            self._disabled = names
+            self._say_routing()
+
+    def _say_routing(self) -> None:
+        if self._client is not None and self._disabled is not None:
+            self._client.send("routing", disabled=self._disabled)
+
+    async def settle(self, wait_ns: int) -> None:
+        """Wait until the record holds the latest alarm state, but no longer than this."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._state_kept.wait(), wait_ns / 1e9)
 
     async def run(self) -> None:
         """Connect, hand over, and connect again, until cancelled."""
@@ -96,6 +122,7 @@ class RecordLink:
             hello = await client.call("hello", session=self._session, boot=self._boot_id)
             self._hello(hello)
             self._client = client
+            self._say_routing()
             self.kick()
             await self._until_closed(client)
         finally:
@@ -160,6 +187,19 @@ class RecordLink:
                 self.telemetry.durable(int(message["seq"]))
             case "recalled":
                 self._recall(message.get("state"))
+            case "delivery":
+                self._hearer.delivery(
+                    Delivery(
+                        str(message["courier"]),
+                        int(message["sealed"]),
+                        int(message["waiting"]),
+                        bool(message["connected"]),
+                    )
+                )
+            case "duty":
+                self._hearer.duty(
+                    DutyCheck(str(message["courier"]), bool(message["asked"]), str(message["text"]))
+                )
             case "notice":
                 self._hearer.notice(
                     Notice(str(message["source"]), bool(message["fault"]), str(message["text"]))
@@ -191,3 +231,5 @@ class RecordLink:
             except BaseException:
                 self._state_changed.set()  # not confirmed: hand it over again
                 raise
+            if state is self._alarm_state:
+                self._state_kept.set()

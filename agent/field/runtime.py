@@ -15,8 +15,18 @@ from typing import Any, Protocol
 
 from agent.core.cycle import cycle
 from agent.core.state import State
-from agent.core.types import Command, Inputs, Notice, Now, Order, Record
+from agent.core.types import (
+    Command,
+    Delivery,
+    DutyCheck,
+    Inputs,
+    Notice,
+    Now,
+    Order,
+    Record,
+)
 from agent.field.counters import counters_record
+from agent.field.hands import Handle, Hands
 from agent.field.latch import Latch
 from agent.field.recordlink import RecordLink
 from agent.notify import Notifier
@@ -32,9 +42,18 @@ from config.limits import (
     NOTICES_MAX,
 )
 from config.plan import Plan
-from config.words import Flag
+from config.words import Flag, OutputKind
 from drivers.modbus.schedule import Unit
-from drivers.reading import LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock, TextReading
+from drivers.reading import (
+    InputLevel,
+    LineState,
+    PanelEvent,
+    PollFailure,
+    ReadBack,
+    ReadingBlock,
+    TextReading,
+)
+from drivers.siren.gpio import GpioLines
 
 LOG = logging.getLogger("embergate.field")
 
@@ -60,6 +79,9 @@ class Master(Protocol):
     def order(self, output: int, on: bool) -> None:
         """Pre-empt the line's polls for this output."""
 
+    def rewrite(self, output: int) -> None:
+        """Write the standing order once more."""
+
 
 class Runtime:
     """One gateway's decisions, from readings to orders. It is the sink of every bus master."""
@@ -79,10 +101,18 @@ class Runtime:
         self._panel_events: list[PanelEvent] = []
         self._notices: dict[str, Notice] = {}
         self._commands: list[Command] = []
+        self._levels: list[InputLevel] = []
+        self._deliveries: dict[str, Delivery] = {}
+        self._duty_checks: dict[str, DutyCheck] = {}
+        self._hands: Hands | None = None
+        self._let_go: frozenset[int] = frozenset()  # of the last moments: no cycle takes them back
+        self._gpio: GpioLines | None = None
         self._recalled: bytes | None = None
+        self._heard = False  # what was before the start is known
         self._on: dict[str, str] = {}  # what the latch holds
         self._answer: dict[str, Any] = {}  # what the last order came to
         self.cycles = 0
+        self._stopping = False
         self._broken: Exception | None = None  # what ended a cycle half-way
         self.first_cycle_ns = 0  # when the first cycle with readings ended
         self.latest_lateness_ns = 0
@@ -90,11 +120,31 @@ class Runtime:
         self.lateness_ns: deque[int] = deque(maxlen=LATENESS_KEPT)
         self.latch_fault = False
 
-    def attach(self, masters: Sequence[Master], link: RecordLink, on: dict[str, str]) -> None:
-        """Connect what the runtime drives; `on` is what the latch already re-applied."""
+    def attach(
+        self,
+        masters: Sequence[Master],
+        link: RecordLink,
+        on: dict[str, str],
+        gpio: GpioLines | None = None,
+    ) -> None:
+        """Connect what the runtime drives. `on`, from the latch, sounds again before all else."""
         self._masters = masters
         self._link = link
         self._on = dict(on)
+        self._gpio = gpio
+        self._hands = Hands(self.plan, masters, gpio, lambda: self.clock.now().mono_ns, _later)
+        for k, output in enumerate(self.plan.outputs):
+            if output.name in on:
+                self._hands.order(Order(k, True, on[output.name], self.clock.now().mono_ns))
+
+    def release(self) -> bool:
+        """The process ends by order: fault outputs let go. Whether there are any."""
+        assert self._hands is not None
+        faults = [k for k, o in enumerate(self.plan.outputs) if o.kind == OutputKind.FAULT]
+        self._let_go = frozenset(faults)
+        for k in faults:
+            self._hands.order(Order(k, True, "steady", self.clock.now().mono_ns))
+        return bool(faults)
 
     # --- the sink of the bus masters ------------------------------------------------------
 
@@ -118,8 +168,19 @@ class Runtime:
 
     def read_back(self, read_back: ReadBack) -> None:
         """An output was read."""
-        self._read_backs.append(read_back)
+        self._read_backs.append(read_back if self._hands is None else self._hands.told(read_back))
         self._bound(self._read_backs)
+
+    def level(self, level: InputLevel) -> None:
+        """A local input was read, or told an edge: a button is looked at at once."""
+        self._levels.append(level)
+        self._bound(self._levels)
+        if level.on:
+            self.run_cycle()
+
+    def chip(self, chip: str, fault: bool, text: str) -> None:
+        """A GPIO chip is gone, or back."""
+        self.notice(Notice(f"gpio.{chip.rpartition('/')[2]}", fault, text))
 
     def line(self, line: LineState) -> None:
         """A line came up or went down."""
@@ -146,6 +207,15 @@ class Runtime:
         if notice.source not in self._notices and len(self._notices) >= NOTICES_MAX:
             self.run_cycle()
         self._notices[notice.source] = notice
+
+    def delivery(self, delivery: Delivery) -> None:
+        """What became of the fire lane at one destination; the latest stands."""
+        self._deliveries[delivery.courier] = delivery
+
+    def duty(self, check: DutyCheck) -> None:
+        """A centre asks who is on duty."""
+        self._duty_checks[check.courier] = check
+        self.run_cycle()
 
     # --- the cycle ----------------------------------------------------------------------------
 
@@ -183,6 +253,11 @@ class Runtime:
             self._broken = e
             raise
 
+    def last_cycle(self) -> None:
+        """Decide once more before a stop in good order: what is kept now and then is kept now."""
+        self._stopping = True
+        self.run_cycle()
+
     def _decide(self) -> None:
         now = self.clock.now()
         inputs = Inputs(
@@ -195,13 +270,20 @@ class Runtime:
             notices=tuple(self._notices.values()),
             texts=tuple(self._texts),
             recalled=self._recalled,
+            levels=tuple(self._levels),
+            deliveries=tuple(self._deliveries.values()),
+            duty_checks=tuple(self._duty_checks.values()),
+            stopping=self._stopping,
         )
+        self._heard = self._heard or self._recalled is not None
         first = not self.first_cycle_ns and bool(self._blocks)
         self._panel_events.clear()
         self._texts.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
             queue.clear()
-        self._notices.clear()
+        for named in (self._notices, self._deliveries, self._duty_checks):
+            named.clear()
+        self._levels.clear()
         self._recalled = None
         outcome = cycle(self.state, inputs, now)
         self.state = outcome.state
@@ -214,6 +296,8 @@ class Runtime:
                 self._link.kick()
             if outcome.alarm_state is not None:
                 self._link.keep(outcome.alarm_state)
+            if self._heard:
+                self._link.route(self.state.disabled.couriers())
         self._log_faults(outcome.records)
         for record in outcome.records:
             if record.what == "operator":
@@ -223,14 +307,19 @@ class Runtime:
             self.first_cycle_ns = self.clock.now().mono_ns
 
     def _send_orders(self, orders: Sequence[Order]) -> None:
+        assert self._hands is not None
+        before = dict(self._on)
         for order in orders:
-            output = self.plan.outputs[order.output]
-            self._masters[self.plan.devices[output.device].line].order(order.output, order.on)
-            if order.on:
-                self._on[output.name] = order.pattern
-            else:
-                self._on.pop(output.name, None)
-        self._write_latch()
+            if order.output in self._let_go:
+                continue
+            self._hands.order(order)
+            name = self.plan.outputs[order.output].name
+            if order.kept and order.on:
+                self._on[name] = order.pattern
+            elif order.kept:
+                self._on.pop(name, None)
+        if before != self._on:
+            self._write_latch()
 
     def _write_latch(self) -> None:
         try:
@@ -312,7 +401,12 @@ class Runtime:
         """
         if self.latest_lateness_ns > CYCLE_LATE_NS_MAX:
             return False
-        return all(now_ns - m.last_attempt_ns < BUS_ATTEMPT_NS_MAX for m in self._masters)
+        hands = [*self._masters, *([self._gpio] if self._gpio is not None else [])]
+        return all(now_ns - m.last_attempt_ns < BUS_ATTEMPT_NS_MAX for m in hands)
+
+
+def _later(wait_ns: int, call: Callable[[], None]) -> Handle:
+    return asyncio.get_running_loop().call_later(wait_ns / 1e9, call)
 
 
 def _scanned(master: Master) -> bool:

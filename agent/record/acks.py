@@ -35,9 +35,11 @@ async def take_ack(
         raise Refused(e.code, e.text) from None
     if ack.gateway != gateway:
         raise Refused("foreign", f"it is for {ack.gateway!r}, this is {gateway!r}")
-    number = _number(ack, shelf)
+    number, beyond = _number(ack, shelf)
     if number.seq <= courier.acked((number.lane, number.ordinal)):
         raise Refused("stale", f"{ack.lane} is acknowledged further than {ack.seq} already")
+    if beyond:
+        return courier.acknowledged(number)
     own_hash = courier.flight_hash(number)
     if own_hash is None:
         entry = ring.get(number)
@@ -50,13 +52,20 @@ async def take_ack(
     return courier.acknowledged(number)
 
 
-def _number(ack: Ack, shelf: Shelf) -> Number:
+def _number(ack: Ack, shelf: Shelf) -> tuple[Number, bool]:
+    """(which batch, whether it is the last of those that we hold and not the one that is named).
+
+    What left from memory before the power went was never stored here, and the other end has it: in
+    an epoch that is closed, its word covers all that we hold of the lane.
+    """
     ordinal = shelf.ordinal(ack.epoch)
     if ordinal is None:
         raise Refused("unknown", f"epoch {ack.epoch.hex()} is not ours")
     ends = shelf.ends(ack.lane, ordinal)
     if ends is None:
         raise Refused("unknown", f"there is nothing of lane {ack.lane!r} in that epoch")
+    if ack.seq > ends[1] and ordinal != shelf.now:
+        return Number(ack.lane, ordinal, ends[1]), True
     if ack.seq > ends[1]:
         raise Refused("future", f"{ack.lane} {ack.seq} was never sealed; the last is {ends[1]}")
-    return Number(ack.lane, ordinal, ack.seq)
+    return Number(ack.lane, ordinal, ack.seq), False

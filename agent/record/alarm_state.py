@@ -29,6 +29,7 @@ class AlarmStateFiles:
     def __init__(self, directory: Path) -> None:
         self._paths = (directory / "alarm-state.a", directory / "alarm-state.b")
         self._count = 0
+        self._named = False  # the directory itself is on the disk
 
     def read(self) -> bytes | None:
         """The newest whole copy; None when none was ever written.
@@ -55,6 +56,9 @@ class AlarmStateFiles:
         data = _MAGIC + hashlib.sha256(body).digest() + body
         for path in self._paths:
             _write_copy(path, data)
+        if not self._named:
+            _sync(self._paths[0].parent.parent)
+            self._named = True
 
 
 def _read_copy(path: Path) -> tuple[int, bytes] | None:
@@ -79,7 +83,11 @@ def _write_copy(path: Path, data: bytes) -> None:
         f.flush()
         os.fsync(f.fileno())
     temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(directory)
     finally:

@@ -19,9 +19,20 @@ from agent.record.recovery import Opening, marker_of, open_store
 from agent.record.reserve import Reserve, free_bytes
 from agent.record.ring import Db, Entry, Ring, db_of
 from agent.record.sealer import EpochPlace
+from agent.record.soundness import Judge
 from agent.record.store import Store, Survey, is_damage
+from agent.record.wear import Wear
 from agent.record.worker import Worker
-from config.limits import DISK_HUNG_NS, DISK_OPEN_WAIT_NS, DISK_RETRY_NS, RESERVE_LOOK_NS, S
+from config.limits import (
+    DISK_HUNG_NS,
+    DISK_OPEN_WAIT_NS,
+    DISK_RETRY_NS,
+    RESERVE_LOOK_NS,
+    SCRUB_NS,
+    SCRUB_ROWS,
+    S,
+)
+from config.words import Lane
 
 _SQLITE_FULL = 13
 
@@ -56,6 +67,7 @@ class _File:
         self.retry_ns = 0
         self.error = ""
         self.epochs: tuple[EpochPlace, ...] = ()
+        self.scrubbed = 0  # up to which row the file was read again
 
 
 class Journal:
@@ -68,6 +80,7 @@ class Journal:
         hearer: Hearer,
         make_store: Callable[[Path], Store] = Store,
         free: Callable[[Path], int] = free_bytes,
+        judge: Judge | None = None,
     ) -> None:
         self.ring = Ring()
         self._mono_ns = mono_ns
@@ -75,11 +88,15 @@ class Journal:
         self._told = ""
         self._reserve = Reserve(directory / "reserve", free)
         self._reserve_out = False  # events live on it, telemetry waits
+        self._epoch_stored = False
         self._reserve_ns = 0
-        self._files = {
-            db: _File(db, Worker(f"{db}.db", make_store(directory / f"{db}.db"), mono_ns))
-            for db in Db
-        }
+        self._scrub_ns = mono_ns() + SCRUB_NS
+        self._wear = Wear(mono_ns())
+        self._files: dict[Db, _File] = {}
+        for db in Db:
+            store = make_store(directory / f"{db}.db")
+            store.judge = judge or store.judge
+            self._files[db] = _File(db, Worker(f"{db}.db", store, mono_ns))
 
     # --- opening and ending -----------------------------------------------------------------
 
@@ -156,7 +173,25 @@ class Journal:
         if events.open and not events.busy and self._mono_ns() >= self._reserve_ns:
             self._reserve_ns = self._mono_ns() + RESERVE_LOOK_NS
             events.worker.submit(lambda _store: self._reserve.make(), self._reserve_made)
+        self._wear.look(self._mono_ns())
+        if self._mono_ns() >= self._scrub_ns:
+            self._scrub_ns = self._mono_ns() + SCRUB_NS
+            for file in self._files.values():
+                self._scrub(file)
         self._tell()
+
+    def _scrub(self, file: _File) -> None:
+        """Read some rows again, so that bit rot is met before somebody needs them."""
+
+        def done(last: int | None, error: Exception | None) -> None:
+            if last is not None:
+                file.scrubbed = last
+            elif error is not None and is_damage(error):
+                self._failed(file, error)
+
+        if file.open and not file.busy:
+            after = file.scrubbed
+            file.worker.submit(lambda store: store.scrub(after, SCRUB_ROWS), done)
 
     def _reserve_made(self, made: bool | None, error: Exception | None) -> None:
         if error is not None:
@@ -182,8 +217,8 @@ class Journal:
     def _pump(self, file: _File) -> None:
         if file.busy or not file.open or self._mono_ns() < file.retry_ns:
             return
-        if self._reserve_out and file.db is Db.TELEMETRY:
-            return  # what is left is for events
+        if file.db is Db.TELEMETRY and (self._reserve_out or not self._epoch_stored):
+            return  # what is left is for events; and nothing is verified without its epoch
         group = self.ring.commit_group(file.db)
         if not group:
             return
@@ -202,6 +237,9 @@ class Journal:
             file.error, file.reopen, file.epochs = "", False, ()
             self.ring.made_durable(group)
             self._hearer.made_durable(group)
+            if any(entry.sealed.number.lane == Lane.EPOCH for entry in group):
+                self._epoch_stored = True
+                self._pump(self._files[Db.TELEMETRY])
             self._tell()
             self._pump(file)
             return
@@ -292,4 +330,5 @@ class Journal:
             "sqlite": sqlite3.sqlite_version,
             "not_durable": {db.value: self.ring.pending(db) for db in Db},
             "not_durable_bytes": self.ring.pending_bytes(),
+            **self._wear.status(self._mono_ns()),
         }

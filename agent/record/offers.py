@@ -101,6 +101,7 @@ class Courier:
         self.name = name
         self.unsigned = unsigned
         self.connected = False
+        self.disabled = False  # by an operator: fires and events stay here (agent.record.routing)
         self.text = "has not come yet"
         self._shelf = shelf
         self._ring = ring
@@ -169,6 +170,8 @@ class Courier:
             self._width = COURIER_WINDOW
         for stream in self._streams():
             lane = stream[0]
+            if self.disabled and lane in _UNSIGNED:
+                continue
             while self._outlet is outlet and self._room(lane):
                 if outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
                     return
@@ -298,10 +301,26 @@ class Courier:
         self._flight.landed(lambda n: n.lane == lane and (n.ordinal, n.seq) <= (ordinal, seq))
 
     def dirty_places(self) -> list[Place]:
-        """Places that moved since they were last taken."""
-        out = [(self.name, str(lane), o, self._acked[(lane, o)]) for lane, o in self._dirty]
-        self._dirty.clear()
+        """Places that moved since they were last taken.
+
+        A batch that was acknowledged before it is on disk waits with its place: without power it
+        is gone, and a place beyond the end of a lane says that somebody cut it off.
+        """
+        out: list[Place] = []
+        for stream in list(self._dirty):
+            entry = self._ring.get(Number(*stream, self._acked[stream]))
+            if entry is None or entry.durable:
+                out.append((self.name, str(stream[0]), stream[1], self._acked[stream]))
+                self._dirty.discard(stream)
         return out
+
+    def fires(self) -> int:
+        """Batches of fire that the destination has not acknowledged, of whatever epoch."""
+        waiting = 0
+        for ordinal in self._shelf.ordinals(Lane.FIRE):
+            first, last = self._shelf.ends(Lane.FIRE, ordinal) or (0, -1)
+            waiting += max(0, last - max(first - 1, self._acked.get((Lane.FIRE, ordinal), -1)))
+        return waiting
 
     def status(self) -> dict[str, Any]:
         """For `embergate status`. waiting: batches that are not acknowledged yet."""
@@ -314,6 +333,7 @@ class Courier:
             "name": self.name,
             "following": self.follows,
             "connected": self.connected,
+            "disabled": self.disabled,
             "text": self.text,
             "waiting": waiting,
             "under_way": len(self._flight),

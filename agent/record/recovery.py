@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.record.store import Store, Survey, is_damage, read_only_survey
+from agent.record.store import Store, Survey, is_damage, read_only_survey, sync_directory
 from config.limits import DAMAGED_FILES_KEPT
 
 
@@ -22,6 +22,7 @@ class Opening:
     damage: why the file was set aside, "" when it was not; then `survey` is of the new file and
     `salvaged` what could still be read of the old one. error: why the disk cannot be written
     now, "" when it can; then `survey` is what could be read, `readable` whether anything could.
+    tail_lost: why batches at the end of the newest epoch are gone that had been confirmed.
     """
 
     survey: Survey
@@ -29,6 +30,14 @@ class Opening:
     salvaged: Survey = field(default_factory=Survey)
     error: str = ""
     readable: bool = True
+    tail_lost: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """What a person has to know of this file, "" for nothing."""
+        if self.damage:
+            return f"was damaged and set aside: {self.damage}"
+        return f"is damaged: {self.tail_lost}" if self.tail_lost else ""
 
 
 def marker_of(path: Path) -> Path:
@@ -42,7 +51,8 @@ def open_store(store: Store) -> Opening:
     try:
         if marker.exists():
             return _set_aside(store, "found damaged while it was in use")
-        return Opening(store.open())
+        survey = store.open()
+        return Opening(survey, tail_lost=store.tail_lost)
     except (sqlite3.Error, OSError) as e:
         if not is_damage(e):
             return _not_writable(store, e)
@@ -72,6 +82,7 @@ def _set_aside(store: Store, reason: str) -> Opening:
             source.replace(target.with_name(target.name + suffix))
     survey = store.open()
     marker_of(path).unlink(missing_ok=True)
+    sync_directory(path.parent)  # or the next start sets the new file aside
     return Opening(survey, damage=f"{reason}; kept as {target.name}", salvaged=salvaged)
 
 

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from agent.core.types import Now
+from agent.core.types import ClockState, Now
 from agent.ipc import Connection, Handler, Message, Refused, Role
 from agent.record.acks import take_ack
 from agent.record.alarm_state import UNREADABLE, AlarmStateFiles
+from agent.record.clockwatch import ClockWatch
 from agent.record.epochs import next_epoch
 from agent.record.evict import Cut, declare, plan_cuts
 from agent.record.hint import read_hint, write_hint
@@ -21,12 +22,15 @@ from agent.record.logbook import log_rows
 from agent.record.messages import notice, raw_of, rows_of
 from agent.record.offers import Courier, Stream
 from agent.record.ring import Db, Entry, db_of
+from agent.record.routing import routing_verb
 from agent.record.sealer import EpochPlace, Number, Sealer
 from agent.record.settings import SOFTWARE, Settings
 from agent.record.shelf import Shelf
+from agent.record.soundness import judge_by
 from agent.record.store import Place, Row, Store
 from agent.record.tables import table_is_kept
-from agent.record.unsigned import TOPICS, Said, notice_of, take_delivered
+from agent.record.told import Told
+from agent.record.unsigned import Said, notice_of, take_delivered
 from agent.record.worker import Worker
 from config.limits import (
     ALARM_STATE_BYTES_MAX,
@@ -52,8 +56,9 @@ class Service:
         self.ended = asyncio.Event()
         self.why = ""
         self.journal = Journal(
-            settings.directory, settings.clock.mono_ns, self, settings.make_store, settings.free
-        )
+            settings.directory, settings.clock.mono_ns, self, settings.make_store, settings.free,
+            judge_by(settings.signer),
+        )  # fmt: skip
         self._alarm_files = AlarmStateFiles(settings.directory)
         self._alarm_worker = Worker("alarm-state", self._alarm_files, settings.clock.mono_ns)
         self._alarm_state: bytes | None = None
@@ -66,6 +71,8 @@ class Service:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[str, int] = {}
         self._said = Said()
+        self.told = Told()
+        self._watch = ClockWatch(settings.clock.boot_id, settings.clock.now())
         self._started_ns = settings.clock.mono_ns()
         self._refusals_ns = self._places_ns = self._evict_ns = self._started_ns
         self._heartbeat_ns = self._started_ns
@@ -110,9 +117,8 @@ class Service:
         )
         self._intake.begin(now, table_is_kept=kept)
         for db, opening in openings.items():
-            if opening.damage:
-                text = f"{db}.db was damaged and set aside: {opening.damage}"
-                self._fault(f"record.{db}", text)
+            if opening.trouble:
+                self._fault(f"record.{db}", f"{db}.db {opening.trouble}")
         self.journal.tick()
 
     async def _recall(self) -> None:
@@ -149,6 +155,7 @@ class Service:
     def tick(self) -> None:
         """One look at everything that is due by time."""
         now = self._clock.now()
+        self._watch.look(now, partial(self._intake.own_event, "record/clock"))
         self._intake.tick(now)
         self.journal.tick()
         if self._intake.malformed:
@@ -236,6 +243,10 @@ class Service:
             "submit": (Role.FIELD, self._submit),
             "telemetry": (Role.FIELD, self._telemetry),
             "alarm_state": (Role.FIELD, self._keep_alarm_state),
+            "routing": (
+                Role.FIELD,
+                routing_verb(lambda: self._couriers, self._must_be_field, self._pump),
+            ),
             "follow": (Role.COURIER, self._follow),
             "ack": (Role.COURIER, self._ack),
             "delivered": (Role.COURIER, self._delivered),
@@ -257,6 +268,7 @@ class Service:
         connection.on_close.append(lambda: self._fields.discard(connection))
         for source, text in self.faults.items():
             connection.send(notice(source, text))
+        self.told.again(connection)
         return {
             "durable": marks[Db.EVENTS],
             "telemetry_durable": marks[Db.TELEMETRY],
@@ -316,8 +328,7 @@ class Service:
         if not courier.follows:
             courier.connected = False
             self._courier_fault(courier, "the courier process is not there")
-            for topic in TOPICS:
-                self._fault(f"courier.{courier.name}.{topic}", "")
+            self.told.ask(courier.name, "", self._fields)
 
     async def _ack(self, connection: Connection, message: Message) -> Message:
         courier = self._courier_of(connection)
@@ -375,7 +386,8 @@ class Service:
         return {}
 
     def _courier_notice(self, connection: Connection, message: Message) -> Message:
-        self._fault(*notice_of(self._courier_of(connection).name, message))
+        courier = self._courier_of(connection)
+        self.told.ask(courier.name, notice_of(message), self._fields)
         return {}
 
     def _courier_fault(self, courier: Courier, text: str) -> None:
@@ -419,6 +431,7 @@ class Service:
         now_ns = self._clock.mono_ns()
         for courier in self._couriers.values():
             courier.pump(now_ns, partial(self._fetch, courier))
+        self.told.calls(self._couriers.values(), self._shelf, self._fields)
 
     def _fetch(self, courier: Courier, stream: Stream, after: int) -> None:
         async def fetch() -> None:
@@ -465,7 +478,8 @@ class Service:
     async def _evict(self, db: Db) -> None:
         """Declare what has to go; `_delete` removes it once that is on disk."""
         now = self._clock.now()
-        wall_ns = now.wall_ns if now.clock else 0
+        # Nobody's word but a time server's makes events old enough to go: a clock may jump.
+        wall_ns = now.wall_ns if now.clock is ClockState.SYNCHRONISED else 0
         if any(of is db for of, _ in self._cutting.values()):
             return
         cuts = await self.journal.ask_quietly(db, lambda store: plan_cuts(store, db, wall_ns))

@@ -17,8 +17,13 @@ from pathlib import Path
 
 from agent.record.ring import Entry
 from agent.record.sealer import EpochPlace
-from agent.uplink.events import Head
+from agent.record.soundness import Judge, read_wal
+from agent.uplink.batch import decode_payload
+from agent.uplink.cbor import decode
+from agent.uplink.errors import UplinkError
+from agent.uplink.events import Head, decode_epoch
 from config.limits import FETCH_BYTES_MAX, STORE_CHECK_BYTES_MAX, WAL_BYTES_MAX, WALL_NS_MIN
+from config.words import Lane
 
 _SCHEMA_VERSION = 1
 _PAGE_BYTES = 4096
@@ -67,7 +72,8 @@ def is_damage(error: Exception) -> bool:
 class Survey:
     """What a file holds.
 
-    ranges: (lane, ordinal) -> (first seq, last seq). heads: lane -> its last batch.
+    ranges: (lane, ordinal) -> (first seq, last seq). heads: lane -> its last batch. named: what
+    the newest epoch in the file says of the heads before it.
     """
 
     epochs: tuple[EpochPlace, ...] = ()
@@ -76,6 +82,7 @@ class Survey:
     session: bytes = b""
     mark: int = 0
     places: tuple[Place, ...] = ()
+    named: dict[str, Head] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.judge: Judge = lambda _lane, _seq, _data: ""
+        self.tail_lost = ""  # what open() found missing at the end of the WAL
         self._db: sqlite3.Connection | None = None
         self._uncheckpointed = 0
         self.checkpoint_error = ""
@@ -108,27 +117,64 @@ class Store:
         sqlite3.Error or OSError when the disk cannot be written now.
         """
         self.close()
-        new = not self.path.exists()
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)  # the start may have met a bad moment
+        _write_again(self.path.with_name(self.path.name + "-wal"))
         db = sqlite3.connect(self.path, isolation_level=None, cached_statements=32)
         try:
             self._prepare(db, check=check)
             survey = _survey(db)
+            self._judge_heads(db, survey)
+        except BaseException:
+            db.close()
+            raise
+        try:
+            sync_names(self.path.parent)
         except BaseException:
             db.close()
             raise
         self._db = db
-        if new:
-            _sync_directory(self.path.parent)
         return survey
+
+    def _judge_heads(self, db: sqlite3.Connection, survey: Survey) -> None:
+        """The new epoch will name them: they must be what was sealed."""
+        for lane, head in survey.heads.items():
+            ordinal = max(of for name, of in survey.ranges if name == lane)
+            self._judge(_get(db, lane, ordinal, head.seq) or b"", lane, head.seq)
+
+    def _judge(self, data: bytes, lane: str, seq: int) -> None:
+        wrong = self.judge(lane, seq, data)
+        if wrong:
+            raise Damaged(f"{self.path}: {wrong}")
+
+    def _look_behind(self, db: sqlite3.Connection) -> None:
+        """Compare the WAL, before anything is written, with what SQLite makes of it."""
+        self.tail_lost = ""
+        wal = read_wal(self.path.with_name(self.path.name + "-wal"))
+        if not wal.commits:
+            return
+        try:
+            _, frames, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as e:
+            self.checkpoint_error = str(e)  # a full disk: nothing was lost by it
+            return
+        lost = wal.lost_after(frames)
+        if lost:
+            self.tail_lost = f"its last {lost} transactions cannot be read: the WAL is damaged"
 
     def _prepare(self, db: sqlite3.Connection, *, check: bool) -> None:
         db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         db.execute("PRAGMA mmap_size=0")
         db.execute("PRAGMA cache_size=-256")
-        db.execute("PRAGMA journal_mode=WAL")
+        mode = db.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != ("wal",):
+            # It does not raise when the disk refuses a write: it stays with a journal that is
+            # deleted, and a deletion that is not on the disk rolls back what was confirmed.
+            raise sqlite3.OperationalError(f"{self.path}: expected a WAL, found {mode}")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA wal_autocheckpoint=0")
         db.execute(f"PRAGMA journal_size_limit={WAL_BYTES_MAX}")
+        if check:
+            self._look_behind(db)
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version == 0 and db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
             db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_SCHEMA_VERSION};COMMIT;")
@@ -235,8 +281,10 @@ class Store:
             (lane, ordinal, after),
         )
         for values in cursor:
-            rows.append(Row(*values))
-            size += len(rows[-1].data)
+            row = Row(*values)
+            self._judge(row.data, lane, row.seq)
+            rows.append(row)
+            size += len(row.data)
             if size >= bytes_max:
                 break
         cursor.close()
@@ -244,10 +292,16 @@ class Store:
 
     def get(self, lane: str, ordinal: int, seq: int) -> bytes | None:
         """The bytes of one batch."""
-        found = self._open().execute(
-            "SELECT bytes FROM batch WHERE lane=? AND ordinal=? AND seq=?", (lane, ordinal, seq)
-        ).fetchone()  # fmt: skip
-        return None if found is None else bytes(found[0])
+        return _get(self._open(), lane, ordinal, seq)
+
+    def scrub(self, after: int, limit: int) -> int:
+        """Judge the next rows by id; the id of the last of them, 0 at the end. Raises Damaged."""
+        rows = self._open().execute(
+            "SELECT id, lane, seq, bytes FROM batch WHERE id>? ORDER BY id LIMIT ?", (after, limit)
+        ).fetchall()  # fmt: skip
+        for _, lane, seq, data in rows:
+            self._judge(bytes(data), lane, seq)
+        return int(rows[-1][0]) if len(rows) == limit else 0
 
     def log(
         self,
@@ -314,6 +368,13 @@ def read_only_survey(path: Path) -> Survey:
         db.close()
 
 
+def _get(db: sqlite3.Connection, lane: str, ordinal: int, seq: int) -> bytes | None:
+    found = db.execute(
+        "SELECT bytes FROM batch WHERE lane=? AND ordinal=? AND seq=?", (lane, ordinal, seq)
+    ).fetchone()
+    return None if found is None else bytes(found[0])
+
+
 def _survey(db: sqlite3.Connection) -> Survey:
     epochs = tuple(
         EpochPlace(*row) for row in db.execute("SELECT ordinal, epoch, hash FROM epoch ORDER BY 1")
@@ -342,7 +403,20 @@ def _survey(db: sqlite3.Connection) -> Survey:
     ).fetchone()
     places = tuple(db.execute("SELECT courier, lane, ordinal, seq FROM place"))
     session, mark = last_mark or (b"", 0)
-    return Survey(epochs, ranges, heads, session, mark, places)
+    return Survey(epochs, ranges, heads, session, mark, places, _named(db, ranges))
+
+
+def _named(
+    db: sqlite3.Connection, ranges: dict[tuple[str, int], tuple[int, int]]
+) -> dict[str, Head]:
+    opened = [ordinal for lane, ordinal in ranges if lane == Lane.EPOCH]
+    if not opened:
+        return {}
+    data = _get(db, Lane.EPOCH, max(opened), max(opened)) or b""
+    try:
+        return dict(decode_epoch(decode_payload(decode(data[1:])[2]).data).heads)
+    except (UplinkError, TypeError, LookupError) as e:
+        raise Damaged(f"the batch of epoch {max(opened)} cannot be read: {e}") from None
 
 
 def _roll_back(db: sqlite3.Connection) -> None:
@@ -350,7 +424,33 @@ def _roll_back(db: sqlite3.Connection) -> None:
         db.execute("ROLLBACK")
 
 
-def _sync_directory(path: Path) -> None:
+def _write_again(path: Path) -> None:
+    """Have on the disk what a file is read as. Raises OSError.
+
+    After a sync that failed the kernel takes what it could not write for written: it is read, no
+    later sync writes it, and without power it is gone. A WAL that is found at opening may be such
+    a one; what it holds counts as confirmed from then on.
+    """
+    if not path.exists():
+        return
+    with path.open("r+b", buffering=0) as file:
+        while data := file.read(WAL_BYTES_MAX):
+            file.seek(-len(data), os.SEEK_CUR)
+            file.write(data)
+        os.fsync(file.fileno())
+
+
+def sync_names(directory: Path) -> None:
+    """Have the names in a directory, and its own, on the disk. Raises OSError.
+
+    Each time, and not only when they are new: whoever made them may have been killed before.
+    """
+    sync_directory(directory)
+    sync_directory(directory.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory on the disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

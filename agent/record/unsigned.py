@@ -1,7 +1,7 @@
 """What a courier may say whose destination signs nothing: a monitoring centre.
 
 Its word moves its own stored place and nothing else. What it tells of its destination is kept as
-events of the record, bounded, and a duty check becomes a notice on the site.
+events of the record, bounded, and a duty check is asked on the site.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from config.limits import COURIER_EVENT_FIELDS_MAX, COURIER_EVENT_WORDS_MAX, COU
 
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
 TOPICS = ("duty",)
-"""Of what a courier may make a notice on the site."""
+"""Of what a courier may tell the site."""
 
 
 def take_delivered(message: Message, courier: Courier, shelf: Shelf) -> int:
@@ -83,9 +83,9 @@ def _is_plain(body: Any) -> bool:
     )
 
 
-def notice_of(courier: str, message: Message) -> tuple[str, str]:
-    """(source, text) of a notice that a courier asks for; no text ends it. Raises Refused."""
+def notice_of(message: Message) -> str:
+    """The text of a duty check that a courier passes on; no text ends it. Raises Refused."""
     topic, text = message.get("topic"), message.get("text")
     if topic not in TOPICS or not isinstance(text, str):
         raise Refused("malformed", f"expected a topic ({', '.join(TOPICS)}) and a text")
-    return f"courier.{courier}.{topic}", text[:COURIER_STATE_TEXT_MAX]
+    return text[:COURIER_STATE_TEXT_MAX]

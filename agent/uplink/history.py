@@ -267,6 +267,10 @@ class History:
             return top, chain.pending[seq].hash
         return top, chain.held_hash if seq == chain.held else b""
 
+    def named_heads(self) -> set[tuple[str, Head]]:
+        """(lane, its last batch) as the epochs name them that came later."""
+        return {item for epoch in self._epochs.values() for item in epoch.heads.items()}
+
     def problems(self) -> list[Finding]:
         """What is missing or contradictory now. Empty: the history is whole."""
         out = self._epoch_gaps()

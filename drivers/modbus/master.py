@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from config.limits import (
     DAMAGED_WAIT_NS,
@@ -36,29 +35,11 @@ from drivers.modbus.frame import (
 from drivers.modbus.jam import Jam, Tail
 from drivers.modbus.polling import PollWork, Told
 from drivers.modbus.schedule import FOREVER_NS, Schedule, Slot, Unit
+from drivers.modbus.sink import Sink
 from drivers.modbus.slots import line_slots
 from drivers.modbus.timing import LineTiming
-from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock, TextReading
+from drivers.reading import Failure, LineState, PollFailure, ReadBack
 from drivers.siren.coil import Coil, CoilRun, Coils
-
-
-class Sink(Protocol):
-    """Where a bus master delivers. Called by the event loop; must not block."""
-
-    def block(self, block: ReadingBlock) -> None:
-        """The points of one reply."""
-
-    def failed(self, failure: PollFailure) -> None:
-        """A poll that gave no values."""
-
-    def text(self, reading: TextReading) -> None:
-        """What a text of a device says."""
-
-    def read_back(self, read_back: ReadBack) -> None:
-        """What an output's coil reads."""
-
-    def line(self, state: LineState) -> None:
-        """The link came up or went down."""
 
 
 @dataclass(slots=True)
@@ -97,7 +78,7 @@ class BusMaster:
             [
                 (index, plan.devices[out.device].unit, out)
                 for index, out in enumerate(plan.outputs)
-                if plan.devices[out.device].line == line
+                if out.on_bus and plan.devices[out.device].line == line
             ],
             {d.unit: d.output_timeout_ns for d in plan.devices if d.line == line},
         )
@@ -287,6 +268,11 @@ class BusMaster:
         sink.
         """
         self._coils.order(output, on)
+        self._step()
+
+    def rewrite(self, output: int) -> None:
+        """Write the standing order of `output` once more, for a self-test."""
+        self._coils.rewrite(output)
         self._step()
 
     def _step(self) -> None:

@@ -106,6 +106,10 @@ class PanelClient:
         """What came, counted."""
         return self._talk.counters
 
+    def rewrite(self, output: int) -> None:
+        """Nothing is ever written to a panel."""
+        raise AssertionError(f"output {output} is on a panel's line")
+
     def order(self, output: int, on: bool) -> NoReturn:
         """A panel has no output of ours: `check` refuses a siren there."""
         raise AssertionError(f"output {output} ({on}) is on a panel's line")

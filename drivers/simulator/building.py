@@ -98,7 +98,7 @@ class Building:
             self._walk = walk
         self._playing: Playing | None = None
         self._wake = asyncio.Event()
-        self._outputs = {(o.device, o.coil): o.name for o in plan.outputs}
+        self._outputs = {(o.device, o.coil): o.name for o in plan.outputs if o.on_bus}
         self.writes: asyncio.Queue[CoilEvent] = asyncio.Queue(SIMULATOR_WRITES_KEPT)
         self.on_coil: list[Callable[[CoilEvent], None]] = []
         self.on_scene_end: list[Callable[[], None]] = []

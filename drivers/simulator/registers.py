@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from config.plan import NO_BIT, NO_RULE, VALUE_TYPES, Plan, WordRule
+from config.plan import NO_RULE, Plan, WordRule
+from config.value_types import NO_BIT, VALUE_TYPES
 from config.words import Mode, Quality
 from drivers.simulator.fields import Field, SimulatorError, raw_for, raw_of, sentinel_raw, words_of
 from drivers.simulator.states import Meaning, find_word, flags_of, meaning
@@ -64,7 +65,7 @@ class Registers:
         for text in self._plan.texts:
             table = ranges.setdefault(text.device, {}).setdefault(text.function, [])
             table.append((text.address, text.address + text.count))
-        for output in self._plan.outputs:
+        for output in (o for o in self._plan.outputs if o.on_bus):
             table = ranges.setdefault(output.device, {}).setdefault(COILS, [])
             table.append((output.coil, output.coil + 1))
         for index, d in enumerate(self._plan.devices):

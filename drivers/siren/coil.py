@@ -37,6 +37,7 @@ class Coil:
     output: int
     unit: int
     number: int
+    inverted: bool = False  # on is a coil that is off
     wanted: bool | None = None
     stage: _Stage = _Stage.IDLE
     failures: int = 0
@@ -45,7 +46,7 @@ class Coil:
     def query(self) -> Query:
         """The write of what is wanted now."""
         assert self.wanted is not None
-        return write_coil_query(self.unit, self.number, self.wanted)
+        return write_coil_query(self.unit, self.number, self.wanted != self.inverted)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +88,9 @@ class Coils:
             if timeouts.get(unit)
         }
         self._refresh_at_ns: dict[int, int] = {}  # of coils that are on and must be written again
-        self._coils = {index: Coil(index, unit, out.coil) for index, unit, out in outputs}
+        self._coils = {
+            index: Coil(index, unit, out.coil, out.inverted) for index, unit, out in outputs
+        }
         self._boards = {unit: _Board() for _, unit, _ in outputs}
         self._pending: dict[int, Coil] = {}  # in the order of their orders
         intervals = {index: out.readback_ns for index, _, out in outputs}
@@ -106,6 +109,13 @@ class Coils:
         coil.retry_ns = 0
         self._boards[coil.unit].silent_until_ns = 0  # a new order is tried at once
         self._pending[output] = coil
+
+    def rewrite(self, output: int) -> None:
+        """Write what stands once more and read it back; nothing when nothing was ordered yet."""
+        coil = self._coils[output]
+        if coil.wanted is not None and coil.stage is _Stage.IDLE:
+            coil.stage = _Stage.WRITE
+            self._pending[output] = coil
 
     def next_ns(self) -> int:
         """When something is to be written or verified; FOREVER_NS when all reads as ordered."""
@@ -156,7 +166,7 @@ class Coils:
         told = []
         for coil in run.coils:
             place = coil.number - run.first
-            on = bool(payload[place // 8] >> (place % 8) & 1)
+            on = bool(payload[place // 8] >> (place % 8) & 1) != coil.inverted
             verifies = coil.stage is _Stage.VERIFY
             told.append(ReadBack(coil.output, now_ns, on, written=verifies))
             if coil.wanted is None or coil.stage is _Stage.WRITE:

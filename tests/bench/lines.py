@@ -19,17 +19,16 @@ from bench.figures import Figures
 
 from config.limits import DAMAGED_WAIT_NS, MALFORMED_RUN_MAX, MS, S
 from config.plan import (
-    NO_BIT,
     NO_RULE,
     PARAMS,
     PLAN_VERSION,
-    VALUE_TYPES,
     Device,
     Line,
     Plan,
     PointTable,
     Poll,
 )
+from config.value_types import NO_BIT, VALUE_TYPES
 from drivers.link.loop import new_loop
 from drivers.modbus.frame import RtuMatcher, rtu_frame
 from drivers.modbus.master import BusMaster

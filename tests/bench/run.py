@@ -6,20 +6,35 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import control, drain, durable, latency, lines, load, receiver, start
+from bench import (
+    alarm_cycle,
+    control,
+    drain,
+    durable,
+    hung,
+    kernel,
+    latency,
+    lines,
+    load,
+    receiver,
+    start,
+)
 from bench.figures import Figures
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 Given = argparse.Namespace
 
 PARTS: dict[str, Callable[[Figures, Given], None]] = {
+    "kernel": lambda figures, _: kernel.measure(figures),
     "start": lambda figures, _: start.measure(figures, 20, 500),
     "load": lambda figures, given: _loads(figures, given.seconds),
     "durable": lambda figures, _: durable.measure(figures),
     "drain": lambda figures, _: drain.measure(figures),
+    "hung": lambda figures, _: hung.measure(figures),
     "receiver": lambda figures, _: receiver.measure(figures),
     "latency": lambda figures, given: latency.measure(figures, given.repeats),
     "lines": lambda figures, given: lines.measure(figures, given.seconds),
+    "cycle": lambda figures, _: alarm_cycle.measure(figures),
     "control": lambda figures, given: control.measure(figures, 20, 500, given.seconds),
 }
 """In the order in which they are measured."""

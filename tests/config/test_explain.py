@@ -52,3 +52,48 @@ def test_an_unknown_point_is_named_with_the_nearest() -> None:
     status, text = run("explain", "pumps.room_heet", "--site", str(SITE))
     assert status == 78
     assert "did you mean 'pumps.room_heat'" in text
+
+
+def test_a_reading_goes_through_the_real_kernel() -> None:
+    _, text = run("explain", "pumps.room_heat", "--site", str(SITE), "--value", "61")
+    assert "at 61 °C, sampled once a second: fire + prealarm (2)" in text
+    _, text = run("explain", "pumps.room_heat", "--site", str(SITE), "--value", "21")
+    assert "at 21 °C, sampled once a second: normal" in text
+    _, text = run("explain", "pumps.room_heat", "--site", str(SITE), "--value", "-200")
+    assert "fault [a value the sensor cannot produce] (3)" in text
+
+
+def test_a_reading_that_is_no_number_is_refused() -> None:
+    status, text = run("explain", "pumps.room_heat", "--site", str(SITE), "--value", "hot")
+    assert status == 2
+    assert "'hot'" in text
+
+
+def test_in_chinese_with_the_mark_of_what_was_only_recalled() -> None:
+    _, text = run("explain", "pumps.smoke", "--site", str(SITE), "--lang", "zh", "--value", "4")
+    assert "高于缓慢跟随漂移的基线" in text
+    assert "EN 54-7 第 4.8 条 [recalled]" in text
+    assert "若读数为 4 %/m" in text
+    assert "火警" in text
+
+
+def test_a_gateway_that_does_not_run_is_said(tmp_path: Path) -> None:
+    status, text = run("explain", "pumps.gas", "--site", str(SITE), "--run", str(tmp_path))
+    assert status == 0
+    assert "the gateway cannot be asked" in text
+
+
+def test_what_the_site_set_is_named_as_the_source() -> None:
+    site = SITE.parents[1] / "good_detectors" / "site.yaml"
+    _, text = run("explain", "pumps.room", "--site", str(site))
+    assert "chatter_hold_s = 5  (the site file" in text
+    assert "flat_band = 0.05  (the site file" in text
+    _, text = run("explain", "pumps.boiler", "--site", str(site))
+    assert "chatter" not in text
+    _, text = run("explain", "pumps.hydrant", "--site", str(site))
+    assert "fall_limit_s = 12000" in text
+    assert "on_delay_s = 15" in text
+    _, text = run("explain", "pumps.door", "--site", str(site))
+    assert "chatter_count = 4  (the site file" in text
+    _, text = run("explain", "pumps.call", "--site", str(site))
+    assert "chatter_hold_s = 0" in text

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from agent.core import kernels
 from agent.core.cycle import Outcome, cycle, new_state
 from agent.core.state import State
+from agent.core.step import step
 from agent.core.types import ClockState, Command, Inputs, Now, Record, Verb
 from config.limits import S
 from config.plan import (
@@ -130,7 +130,7 @@ class World:
         self,
         plan: Plan | None = None,
         *,
-        kernel: Callable[..., int] = kernels.step,
+        kernel: Callable[..., int] = step,
         boot: bytes = BOOT,
         start_ns: int = 1000 * S,
         held: frozenset[int] = frozenset(),
@@ -138,13 +138,15 @@ class World:
         self.plan = plan or plan_of()
         self.state: State = new_state(self.plan, boot, kernel, held_outputs=held)
         self.ns = start_ns
+        self.clock = ClockState.SYNCHRONISED
+        self.wall0 = WALL0
         self.records: list[Record] = []
         self.on: dict[int, str] = {}
         self.saved: bytes | None = None
         self.last: Outcome | None = None
 
     def now(self) -> Now:
-        return Now(self.ns, WALL0 + self.ns, ClockState.SYNCHRONISED)
+        return Now(self.ns, self.wall0 + self.ns, self.clock)
 
     def run(self, **inputs: Any) -> list[Record]:
         outcome = cycle(self.state, Inputs(**inputs), self.now())  # -- by name
@@ -171,7 +173,7 @@ class World:
             q = [quality.get(k, 0) if isinstance(quality, dict) else quality for k in mine]
             out.append(
                 ReadingBlock(
-                    device,
+                    next(i for i, p in enumerate(self.plan.polls) if p.device == device),
                     self.ns,
                     np.array(mine, np.int32),
                     np.array([values[k] for k in mine], np.float64),
@@ -206,9 +208,9 @@ class World:
             out += self.run()
         return out
 
-    def order(self, verb: Verb) -> list[Record]:
+    def order(self, verb: Verb, **more: Any) -> list[Record]:
         self.ns += 1
-        return self.run(commands=(Command(verb, "eve", "test"),))
+        return self.run(commands=(Command(verb, "eve", "test", **more),))
 
     def order_reset(self) -> list[Record]:
         return self.order(Verb.RESET)

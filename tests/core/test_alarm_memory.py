@@ -257,8 +257,8 @@ def test_the_status_says_what_stands_in_words() -> None:
     assert [row["name"] for row in found["active"]] == ["heat_a", "l1d1"]
     assert found["zones"][0]["flags"][0] == "fire"
     assert found["outputs"][0] == {
-        "name": "stair_a", "on": True, "pattern": "evacuate", "read_back": None,
-        "proven": False, "fault": False,
+        "name": "stair_a", "kind": "siren", "on": True, "pattern": "evacuate", "read_back": None,
+        "proven": False, "fault": False, "disabled": False,
     }  # fmt: skip
     json.dumps(found)
     assert cbor2.loads(cbor2.dumps(found)) == found

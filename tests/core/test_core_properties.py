@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core_world import (
@@ -27,12 +27,18 @@ from core_world import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.types import Verb
+from agent.core import disable, kernels
+from agent.core.alarms import INVESTIGATED
+from agent.core.delay import Phase as Waiting
+from agent.core.types import ClockState, Record, Verb
+from agent.core.walktest import Phase as Walking
 from config.limits import S
-from config.words import Flag, Quality
-from drivers.reading import LineState
+from config.plan import Courier, DayHours, WalkGroup
+from config.words import Flag, Lane, Quality
+from drivers.reading import LineState, PanelEvent
 
 HEATS, PANELS, CONTACTS = (A, B, C), (PANEL1, PANEL2), (BUTTON, CONTACT)
+LOST = kernels.STALE | kernels.INVALID
 HEAT_VALUES = st.sampled_from([20.0, 20.0, 45.0, 50.0, 56.0, 60.0, 150.0, math.nan, 1260.5, 53.9])
 WORDS = st.sampled_from([0, 0, 0, FIRE, FIRE, FIRE | DISABLED, DISABLED, int(Flag.TEST), -1])
 
@@ -43,13 +49,45 @@ Sample = st.tuples(
     st.sampled_from([S // 2, S, S, S, 0, 5 * S]),
     st.integers(1, 3),
 )
+TARGETS = (
+    "point/heat_a", "point/heat_b", "point/l1d1", "point/contact", "zone/any", "zone/two",
+    "output/stair_a", "output/stair_b", "courier/city", "point/nobody", "",
+)  # fmt: skip
+GROUPS = ("zone/contacts", "zone/any", "group/all", "", "zone/nowhere")
+ORDERS = st.one_of(
+    st.tuples(
+        st.just("order"),
+        st.sampled_from([Verb.DISABLE, Verb.ENABLE]),
+        st.sampled_from(TARGETS),
+        st.sampled_from([0, 60 * S, 86_400 * S]),
+        st.just(""),
+    ),
+    st.tuples(
+        st.just("order"), st.just(Verb.TEST), st.sampled_from(GROUPS),
+        st.sampled_from([0, 100 * S]), st.just(""),
+    ),
+    st.tuples(
+        st.just("order"), st.just(Verb.CLASSIFY), st.sampled_from(["alarm/1", "point/contact"]),
+        st.just(0), st.sampled_from(["real", "false", "bogus"]),
+    ),
+    st.tuples(
+        st.just("order"),
+        st.sampled_from([Verb.EVACUATE, Verb.MANUAL, Verb.DUTY, Verb.SIREN_TEST, Verb.LAMP_TEST]),
+    ),
+)  # fmt: skip
+PANEL_SAYS = [(FIRE, False), (FIRE, True), (FIRE | DISABLED, False), (DISABLED, True)]
 Op = st.one_of(
     Sample,
     Sample,
     Sample,
     st.tuples(st.just("quiet"), st.integers(1, 4)),
     st.tuples(st.just("tick"), st.integers(1, 8)),
-    st.tuples(st.just("order"), st.sampled_from(list(Verb))),
+    ORDERS,
+    ORDERS,
+    st.tuples(st.just("order"), st.sampled_from([Verb.ACKNOWLEDGE, Verb.SILENCE, Verb.RESET])),
+    st.tuples(st.just("wait"), st.sampled_from([16, 31, 76, 700, 1_801, 30_000, 90_000])),
+    st.tuples(st.just("clock"), st.sampled_from(ClockState)),
+    st.tuples(st.just("panel"), st.sampled_from(["L1", "L2"]), st.sampled_from(PANEL_SAYS)),
     st.tuples(st.just("line"), st.integers(0, 1), st.booleans()),
     st.tuples(st.just("read"), st.integers(0, 1), st.sampled_from([True, False, None])),
     st.just(("power cut",)),
@@ -67,7 +105,8 @@ class Life:
 
     def do(self, op: tuple[Any, ...]) -> None:
         w, kind = self.world, op[0]
-        before = {k: w.flags(k) for k in range(9)}
+        before = {k: w.flags(k) if w.state.alarms.vote[k] else 0 for k in range(9)}
+        first_new = len(w.records)
         if kind == "sample":
             for _ in range(op[4]):
                 self.feed({**op[1], **op[2]}, op[3])
@@ -77,7 +116,17 @@ class Life:
         elif kind == "tick":
             w.tick(op[1])
         elif kind == "order":
-            w.order(op[1])
+            more = dict(zip(("target", "duration_ns", "word"), op[2:], strict=False))
+            w.order(op[1], **more)
+        elif kind == "wait":
+            w.ns += op[1] * S
+            w.run()
+        elif kind == "clock":
+            w.clock = op[1]
+            w.tick()
+        elif kind == "panel":
+            w.ns += 1
+            w.run(panel_events=(PanelEvent(1, w.ns, op[2][0], op[1], "text", clears=op[2][1]),))
         elif kind == "line":
             w.ns += 1
             w.run(lines=(LineState(op[1], w.ns, up=op[2]),))
@@ -86,7 +135,9 @@ class Life:
             w.read_back(op[1], op[2])
         else:
             self.restart(crash=kind == "crash")
+        restarted = w is not self.world
         self.check(op, before)
+        self.check_orders(op, before, self.world.records[0 if restarted else first_new :])
 
     def feed(self, values: dict[int, float], dt_ns: int) -> None:
         w = self.world
@@ -109,44 +160,110 @@ class Life:
         held = frozenset(old.on) if crash else frozenset()
         self.world = w = World(old.plan, boot=boot, start_ns=old.ns + S, held=held)
         w.on = dict(old.on) if crash else {}
-        w.saved = old.saved
+        w.saved, w.clock, w.wall0 = old.saved, old.clock, old.wall0
         w.run(recalled=old.saved or b"")
 
     def check(self, op: tuple[Any, ...], before: dict[int, int]) -> None:
         w = self.world
         now = {k: w.flags(k) for k in range(9)}
-        for k in (*HEATS, *CONTACTS):
-            if before[k] & FIRE and not now[k] & FIRE:
-                assert op == ("order", Verb.RESET), "only a reset clears what is ours"
-                value = self.good[k]  # a KeyError here: cleared without a good reading
-                assert value < 54.0 if k in HEATS else not int(value) & FIRE
-        for k in PANELS:
-            if before[k] & FIRE and not now[k] & FIRE:
-                assert op[0] in ("sample", "quiet")
-                assert not int(self.good[k]) & FIRE
+        gone = [k for k in range(9) if before[k] & FIRE and not now[k] & FIRE]
+        reset = op[:2] == ("order", Verb.RESET)
+        for k in gone:
+            off = reset and bool(before[k] & DISABLED)  # whoever resets has disabled it
+            if k in PANELS:
+                assert off or op[0] in ("sample", "quiet"), "the panel's fire follows the panel"
+                assert off or not int(self.good[k]) & FIRE
+                continue
+            assert reset, "only a reset clears what is ours"
+            if (off and k not in self.good) or w.state.image.bits[k] & LOST:
+                assert off, "nothing readable says that it is gone"
+                continue
+            value = self.good[k]  # a KeyError here: cleared without a good reading
+            assert value < 54.0 if k in HEATS else not int(value) & FIRE
         for k in (PRESS, VOLTS):
             assert not now[k] & FIRE
-        causes = any(f & (FIRE | PRE) for f in now.values()) or self.world.state.effects.held
-        causes = causes or self.world.state.effects.evacuate
-        assert causes or not w.on, "nothing sounds without a cause"
         alarms = w.state.alarms
+        told = [f for f in w.state.book.standing.values() if f & FIRE and not f & DISABLED]
+        causes = any(int(f) & (FIRE | PRE) for f in alarms.effective) or told
+        signals = w.state.signals
+        manual = signals.manual is not None
+        causes = causes or w.state.effects.evacuate or manual
+        tested = signals.trials.running.keys()
+        assert not tested or not (manual or alarms.vote.any()), "a fire ends every test"
+        on = [output for output in w.on if output not in tested]
+        assert causes or w.state.effects.held or not on, "nothing sounds without a cause"
         counted = {k for k in range(9) if alarms.vote[k]}
         assert all(now[k] & FIRE for k in counted)
-        if alarms.silenced:
-            assert not w.on
-            return
-        if counted & {A, B}:
-            assert w.on.get(0) == "evacuate"
-        if {B, C} <= counted or CONTACT in counted:
-            assert 1 in w.on
-        if counted & set(PANELS):
-            assert set(w.on) == {0, 1}
         for k in range(9):
             if now[k] & FIRE and not now[k] & (DISABLED | int(Flag.TEST)) and k in self.good:
                 assert k in counted, "a fire that nothing gates counts"
+        if alarms.silenced:
+            assert not on
+            return
+        self.check_sirens(counted, bool(told))
+
+    def check_sirens(self, counted: set[int], told: bool) -> None:
+        """Every fire sounds what the matrix says, unless somebody or our own delay holds it."""
+        w = self.world
+        barred = {i for i in (0, 1) if disable.output_disabled(w.state, i)}
+        assert not barred & set(w.on), "a disabled siren is off"
+        waits = {k for k in counted if w.state.alarms.effective[k] & INVESTIGATED}
+        assert len(waits) <= 1
+        off = {z for z in (0, 1, 2) if w.zone(z) & DISABLED}
+        must: set[int] = set()
+        if counted & {A, B} - waits and 0 not in off:
+            must.add(0)
+            assert w.on.get(0, "evacuate") == "evacuate"
+        if {B, C} <= counted and 1 not in off:
+            must.add(1)
+        if CONTACT in counted - waits:
+            must.add(1)
+        if counted & set(PANELS) or (told and 1 not in w.state.book.silenced):
+            must |= {0, 1}
+        assert must - barred <= set(w.on)
+
+    def check_orders(
+        self, op: tuple[Any, ...], before: dict[int, int], records: list[Record]
+    ) -> None:
+        """What operators did gates, and takes nothing back; what counts is called at once."""
+        w = self.world
+        a = w.state.alarms
+        for k in range(9):
+            if not a.vote[k] or before[k]:
+                continue
+            if op[0] not in ("crash", "power cut"):
+                assert not w.flags(k) & (DISABLED | int(Flag.TEST)), "gated points do not alarm"
+            source = f"point/{101 + k}"
+            calls = [r for r in records if r.source == source and r.lane is Lane.FIRE]
+            assert calls, "a fire that counts is called, whatever waits"
+        if op[:2] == ("order", Verb.SILENCE):
+            assert all(a.vote[k] for k in range(9) if before[k]), "silence clears nothing"
+        if w.state.walk.phase is Walking.RUNNING:
+            assert not a.vote.any(), "a fire ends the test"
+        if w.clock is ClockState.UNSET:
+            assert w.state.delay.phase is Waiting.NONE, "no clock, no delay"
+            if op[0] == "power cut":
+                assert not w.state.disabled.standing
+        for record in records:
+            for key in ("from", "to"):
+                value = record.body.get(key, 0)
+                assert not isinstance(value, int) or value < 1 << 16, "inner bits stay inside"
+        gated = {t for t in w.state.disabled.standing if t.startswith("point/")}
+        names = w.plan.points.names
+        assert all(w.flags(names.index(t[6:])) & DISABLED for t in gated)
 
 
-LEVELS = plan_of()
+PLAN = plan_of()
+LEVELS = replace(
+    PLAN,
+    zones=tuple(
+        replace(z, acknowledge_ns=30 * S, investigate_ns=60 * S) if z.name != "two" else z
+        for z in PLAN.zones
+    ),
+    day=(DayHours(127, 0, 0),),
+    couriers=(Courier("city", "gb26875"),),
+    test_groups=(WalkGroup("all", (0, 1, 2)),),
+)
 
 
 @settings(max_examples=120)

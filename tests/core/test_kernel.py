@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from agent.core import kernels as k
 from agent.core.kernel_loader import load_kernel
+from agent.core.rows import prepare
+from agent.core.step import step
 from config.words import Flag, Mode, Quality
 
 S = 10**9
@@ -28,7 +30,7 @@ class Points:
     mode: Mode
     row: dict[str, float]
     n: int = 1
-    kernel: Callable[..., int] = k.step
+    kernel: Callable[..., int] = step
     t: int = 100 * S
     words: np.ndarray = field(init=False)
 
@@ -38,7 +40,8 @@ class Points:
         self.words[:, k.QUALITY] = Quality.NOT_READY
         self.stamps = np.full((self.n, k.STAMPS), k.NEVER, np.int64)
         self.state = np.zeros((self.n, k.STATES))
-        self.params = np.array([params(self.row)])
+        self.state[:, k.BASELINE] = np.nan
+        self.params = prepare(np.array([params(self.row)]))
         self.changed = np.zeros(max(self.n, 64), np.int32)
 
     def feed(
@@ -267,7 +270,7 @@ def test_only_changes_leave_the_kernel() -> None:
 def test_an_index_that_is_no_point_is_refused(
     bad: int, built_kernel: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:
-    for kernel in (k.step, load_kernel(built_kernel[0], only="aot").kernel):
+    for kernel in (step, load_kernel(built_kernel[0], only="aot").kernel):
         p = Points(Mode.ANALOGUE, LEVELS_ONLY, n=5)
         count = kernel(
             np.array([bad], np.int32), np.zeros(1), np.zeros(1, np.uint8), 1,
@@ -306,10 +309,10 @@ def test_twin_ahead_and_jit_are_bit_identical(
     blocks: list[tuple[int, list[tuple[int, float, int]]]],
 ) -> None:
     worlds = []
-    for kernel in (k.step, *compiled):
+    for kernel in (step, *compiled):
         p = Points(Mode.ANALOGUE, {}, n=4, kernel=kernel)
         p.words[:, k.MODE] = np.array(modes) | np.arange(4) << k.ROW_SHIFT
-        p.params = np.array(rows, np.float64)
+        p.params = prepare(np.array(rows, np.float64))
         worlds.append(p)
     t = 50 * S
     for dt, samples in blocks:

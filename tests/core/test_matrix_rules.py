@@ -372,13 +372,12 @@ def test_a_walk_test_is_one_pulse_where_the_row_says_so() -> None:
 # --- what others ask of it ----------------------------------------------------------------
 
 
-def test_a_disabled_output_stays_off_and_a_test_sounds_what_nothing_else_does() -> None:
+def test_a_disabled_output_stays_off() -> None:
     w = rows(row(A), row(CONTACT, outputs=(1,)))
     w.state.effects.barred = frozenset({0})
-    w.state.effects.forced = {2: "pulse"}
     fire(w, A, CONTACT)
-    assert w.on == {1: "evacuate", 2: "pulse"}
-    w.state.effects.barred, w.state.effects.forced = frozenset(), {0: "pulse"}
+    assert w.on == {1: "evacuate"}
+    w.state.effects.barred = frozenset()
     w.state.alarms.touched = True
     w.tick()
     assert w.on == {0: "evacuate", 1: "evacuate"}

@@ -218,6 +218,7 @@ SENSES = [
     ("smoke", 0, "smoke", Mode.ANALOGUE, {"prealarm_level": 2.0, "fire_level": 50.0}),
     ("co", 0, "co", Mode.ANALOGUE, {"prealarm_level": 30.0, "fire_level": 500.0}),
     ("leak", 0, "residual_current", Mode.ANALOGUE, {"prealarm_level": 300.0}),
+    ("air", 0, "temperature", Mode.ANALOGUE, {"prealarm_level": 45.0, "high_level": 40.0}),
 ]
 
 
@@ -228,12 +229,14 @@ SENSES = [
         ({0: 50.0, 1: 0.0, 2: 40.0, 3: 0.0}, True),  # temperature with CO
         ({0: 20.0, 1: 3.0, 2: 0.0, 3: 400.0}, False),  # leakage is no second look at a fire
         ({0: 20.0, 1: 0.0, 2: 40.0, 3: 0.0}, False),
+        ({0: 20.0, 1: 0.0, 2: 40.0, 3: 0.0, 4: 46.0}, True),  # any temperature with CO
+        ({0: 20.0, 1: 0.0, 2: 40.0, 3: 0.0, 4: 42.0}, False),  # too warm is no sign of a fire
     ],
 )
 def test_two_quantities_that_agree_are_fire(values: dict[int, float], fire: bool) -> None:
-    w = World(plan_of(SENSES, zones=(Zone("z", (0, 1, 2, 3)),), effects=()))
-    w.sample({0: 20.0, 1: 0.0, 2: 0.0, 3: 0.0}, 5)
-    w.sample(values, 3)
+    w = World(plan_of(SENSES, zones=(Zone("z", (0, 1, 2, 3, 4)),), effects=()))
+    w.sample({0: 20.0, 1: 0.0, 2: 0.0, 3: 0.0, 4: 20.0}, 5)
+    w.sample({4: 20.0, **values}, 3)
     assert bool(w.zone(0) & FIRE) == fire
     assert w.zone(0) & PRE or fire
 

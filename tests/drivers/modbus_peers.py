@@ -19,11 +19,9 @@ from pymodbus.framer.rtu import FramerRTU
 
 from config.limits import MS
 from config.plan import (
-    NO_BIT,
     NO_RULE,
     PARAMS,
     PLAN_VERSION,
-    VALUE_TYPES,
     Device,
     Line,
     Output,
@@ -32,6 +30,7 @@ from config.plan import (
     Poll,
     WordRule,
 )
+from config.value_types import NO_BIT, VALUE_TYPES
 from drivers.modbus.master import BusMaster
 from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock, TextReading
 

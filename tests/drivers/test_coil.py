@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from config.limits import MS, ORDER_RETRY_NS_MAX, S
 from config.plan import Output
+from drivers.modbus.frame import write_coil_query
 from drivers.modbus.schedule import FOREVER_NS
 from drivers.reading import ReadBack
 from drivers.siren.coil import Coil, CoilRun, Coils
@@ -195,3 +196,35 @@ def test_a_board_that_lets_go_is_written_to_before_it_does() -> None:
     coils.wrote(_write(coils, 2 * S), False)
     _verify(coils, b"\x00", 2 * S)
     assert coils.next_ns() == FOREVER_NS, "off is what the board falls back to"
+
+
+def test_an_inverted_coil_is_off_when_its_output_is_on() -> None:
+    coils = Coils([(0, 9, Output("o0", 0, 3, inverted=True)), (1, 9, Output("o1", 0, 4))])
+    coils.order(0, True)
+    coil = coils.pick(0)
+    assert isinstance(coil, Coil)
+    assert coil.query() == write_coil_query(9, 3, on=False)
+    coils.wrote(coil, on=True)
+    (run,) = coils.runs
+    told = coils.read(run, bytes([0b00]), 5)
+    assert [(r.output, r.on) for r in told] == [(0, True), (1, False)]
+    told = coils.read(run, bytes([0b01]), 6)
+    assert [(r.output, r.on) for r in told] == [(0, False), (1, False)]
+    assert coils.pick(7) is coil, "found otherwise: written again"
+
+
+def test_a_self_test_writes_once_more_what_stands_and_nothing_that_was_never_ordered() -> None:
+    coils = Coils([(0, 9, Output("o0", 0, 3)), (1, 9, Output("o1", 0, 4))])
+    coils.rewrite(0)
+    assert coils.pick(0) is None
+    coils.order(0, False)
+    coil = coils.pick(0)
+    assert isinstance(coil, Coil)
+    coils.wrote(coil, on=False)
+    (run,) = coils.runs
+    coils.read(run, bytes([0]), 5)
+    assert coils.pick(6) is None
+    coils.rewrite(0)
+    assert coils.pick(6) is coil
+    coils.wrote(coil, on=False)
+    assert [r.written for r in coils.read(run, bytes([0]), 7)] == [True, False]

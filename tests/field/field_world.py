@@ -107,13 +107,13 @@ class FieldWorld:
 
 
 @contextlib.asynccontextmanager
-async def field_world() -> AsyncIterator[FieldWorld]:
+async def field_world(site: str = SITE) -> AsyncIterator[FieldWorld]:
     """The world, ended and removed afterwards."""
     home = Path(tempfile.mkdtemp(prefix="eb-", dir="/tmp"))
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    (home / "site.yaml").write_text(SITE.format(port=port))
+    (home / "site.yaml").write_text(site.format(port=port))
     checked = plan_file(home / "site.yaml", home / "plan.cbor")
     assert not checked.problems
     plan = decode_plan((home / "plan.cbor").read_bytes())

@@ -150,15 +150,15 @@ def test_the_centre_asks_and_the_site_answers() -> None:
         async with site(world, Centre()) as s:
             await s.until(lambda: s.status()["connected"])
             s.centre.ask(Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
-            duty = "courier.city.duty"
-            await s.until(lambda: duty in s.loop.service.faults)
+            asked = s.loop.service.told.duty
+            await s.until(lambda: "city" in asked)
             s.centre.ask(Command.REQUEST, gb.Unit(62, (gb.ReadComponent(1, 1, 0x0011_0003),)))
             await s.until(lambda: 1 in [o.status for o in s.centre.units(2)])
-            await s.say("event", "operator", "operator", 1, verb="acknowledge", who="old")
-            assert duty in s.loop.service.faults, "an answer from before the question is none"
+            await s.say("event", "operator", "operator", 1, verb="duty", who="old")
+            assert "city" in asked, "an answer from before the question is none"
             later_ns = 2**62
-            await s.say("event", "operator", "operator", later_ns, verb="acknowledge", who="guard")
-            await s.until(lambda: duty not in s.loop.service.faults)
+            await s.say("event", "operator", "operator", later_ns, verb="duty", who="guard")
+            await s.until(lambda: not asked)
             await s.until(lambda: bool(s.centre.units(24)))
             assert s.centre.units(24)[-1].flags == gb.OPERATION_DUTY_ANSWER
             await s.until(lambda: s.field.durable == 2 and s.status()["waiting"] == 0)

@@ -228,3 +228,29 @@ def test_a_courier_that_never_comes_is_a_fault_and_its_coming_ends_it(world: Wor
             await field.until(lambda: not field.notices[-1]["fault"])
 
     run(test)
+
+
+def test_the_field_hears_how_far_a_fires_call_is(world: World) -> None:
+    async def test() -> None:
+        async with InLoop(world) as loop:
+            field, end = await both(loop, acknowledge=False)
+
+            def of_platform() -> list[tuple[int, int]]:
+                told = [m for m in field.told if m["courier"] == "platform"]
+                return [(m["sealed"], m["waiting"]) for m in told]
+
+            await call(field, "submit", events=[event_at(loop.clock, 1, "fire")])
+            await field.until(lambda: (1, 1) in of_platform())
+            end.acknowledge = True
+            await loop.until(lambda: any(o.batch.lane == "fire" for o in end.order))
+            for key in {(o.batch.epoch, o.batch.lane) for o in end.order}:
+                end.ack(*key)
+            await field.until(lambda: of_platform()[-1] == (1, 0))
+            changes = zip(of_platform(), of_platform()[1:], strict=False)
+            assert all(a != b for a, b in changes), "said when it changes, not at every look"
+            later = FieldEnd()
+            await later.join(world)
+            await later.until(lambda: len(later.told) >= 1)
+            assert (later.told[0]["sealed"], later.told[0]["waiting"]) == (1, 0)
+
+    run(test)

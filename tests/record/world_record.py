@@ -190,6 +190,7 @@ class FieldEnd:
         self.durable = 0
         self.telemetry_durable = 0
         self.notices: list[dict[str, Any]] = []
+        self.told: list[dict[str, Any]] = []
         self.changed = asyncio.Event()
         self.client: Client | None = None
 
@@ -207,6 +208,8 @@ class FieldEnd:
                 self.telemetry_durable = message["seq"]
             case "notice":
                 self.notices.append(message)
+            case "delivery" | "duty":
+                self.told.append(message)
         self.changed.set()
 
     async def until(self, true: Callable[[], bool], wait_s: float = 10) -> None:
