@@ -166,16 +166,6 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
             i, d.points, [point_index[f"{d.name}.{p.name}"] for p in d.points], rules
         )
     )
-    zones = []
-    devices = {d.name: d for d in site.devices}
-    for zone in site.zones:
-        members = tuple(point_index[name] for name, _ in named_points(zone.members, devices))
-        zones.append(
-            Zone(
-                zone.name, members, zone.needed, zone.window_ns, zone.trend_fire,
-                zone.acknowledge_ns, zone.investigate_ns,
-            )
-        )  # fmt: skip
     refs = {"zone": zone_index, "device": device_index, "point": point_index}
     return Plan(
         version=PLAN_VERSION,
@@ -191,13 +181,11 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         ),
         polls=polls,
         rules=tuple(WordRule(r.cases, r.bad, r.not_ready) for r in rules),
-        zones=tuple(zones),
+        zones=_zones(site, point_index),
         outputs=_outputs(site, device_index),
         effects=compile_effects(site, refs),
         couriers=tuple(_courier(c) for c in site.couriers),
-        panels=tuple(
-            panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
-        ),
+        panels=_panels(site),
         texts=_texts(site, ids, device_index),
         people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
         day=tuple(DayHours(h.days, h.first, h.last) for h in site.day),
@@ -207,6 +195,19 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         inputs=tuple(_input(i, point_index) for i in site.inputs),
         self_tests=_self_tests(site.self_test),
     )
+
+
+def _zones(site: model.Site, point_index: Mapping[str, int]) -> tuple[Zone, ...]:
+    devices = {d.name: d for d in site.devices}
+    return tuple(
+        Zone(
+            zone.name,
+            tuple(point_index[name] for name, _ in named_points(zone.members, devices)),
+            zone.needed, zone.window_ns, zone.trend_fire, zone.acknowledge_ns,
+            zone.investigate_ns,
+        )
+        for zone in site.zones
+    )  # fmt: skip
 
 
 def _texts(
@@ -264,6 +265,10 @@ def _self_tests(test: model.SelfTest) -> tuple[SelfTest, ...]:
     if not test.silent_ns and not test.duration_ns:
         return ()
     return (SelfTest(test.silent_ns, test.weekday, test.minute, test.duration_ns, test.offset_s),)
+
+
+def _panels(site: model.Site) -> tuple[Panel, ...]:
+    return tuple(panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None)
 
 
 def panel_row(device: int, port: model.PanelPort) -> Panel:

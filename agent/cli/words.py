@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from typing import Annotated
 
-import typer
+from config.messages import Pair
+from config.problems import LANGUAGES
 
-LangOption = Annotated[str, typer.Option("--lang", help="en or zh; default: by locale")]
-LANGUAGES = ("en", "zh")
-
-Pair = tuple[str, str]
 TEXTS: dict[str, Pair] = {
     "normal": ("normal", "正常"),
     "yes": ("yes", "是"),
@@ -130,18 +125,6 @@ TEXTS: dict[str, Pair] = {
         "“{value}”不是时间；请写 2026-11-22、“2026-11-22 14:30”或 2h（之前）",
     ),
 }  # fmt: skip
-
-
-def tongue(lang: str) -> str:
-    """The language: as asked for, else that of the locale, else English."""
-    if lang:
-        if lang not in LANGUAGES:
-            raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
-        return lang
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := os.environ.get(name):
-            return "zh" if value.casefold().startswith("zh") else "en"
-    return "en"
 
 
 def say(key: str, language: str, **args: object) -> str:

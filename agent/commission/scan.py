@@ -60,7 +60,7 @@ async def scan(
         except LinkError as e:
             raise ToolError(
                 f"{e}; a scan needs the line for itself: stop what polls it",
-                f"{e}；扫描须独占线路：请先停止正在轮询的程序",
+                f"{e.zh}；扫描须独占线路：请先停止正在轮询的程序",
             ) from e
         finally:
             asker.close()

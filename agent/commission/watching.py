@@ -87,12 +87,16 @@ def only_device(plan: Plan, name: str) -> tuple[Plan, int]:
     """The plan with the polls of one device and no outputs, and its index. Raises ToolError."""
     names = [d.name for d in plan.devices]
     if name not in names:
-        raise ToolError(f"no device is called '{name}'; the site has: {', '.join(names[:20])}")
+        known = ", ".join(names[:20])
+        raise ToolError(
+            f"no device is called '{name}'; the site has: {known}",
+            f"没有名为“{name}”的设备；该站点有：{known}",
+        )
     device = names.index(name)
     polls = tuple(p for p in plan.polls if p.device == device)
     texts = tuple(t for t in plan.texts if t.device == device)
     if not polls and not texts:
-        raise ToolError(f"device '{name}' has no points to watch")
+        raise ToolError(f"device '{name}' has no points to watch", f"设备“{name}”没有可查看的点位")
     return replace(plan, polls=polls, texts=texts, outputs=(), effects=()), device
 
 
