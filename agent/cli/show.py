@@ -99,7 +99,8 @@ def panels(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
         told = [
             f"{r['address'] or '-'}: {flag_words(r['flags'], language)}" for r in panel["standing"]
         ]
-        link = say("down" if panel["lost"] else "up", language)
+        word = "down" if panel["lost"] else "up" if panel["supervised"] else "unsupervised"
+        link = say(word, language)
         body.append([panel["name"], link, "; ".join(told[:ROWS_MAX])])
     return table("panels", ["name", "link", "text"], body, language)
 

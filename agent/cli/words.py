@@ -99,6 +99,7 @@ TEXTS: dict[str, Pair] = {
     "unknown": ("-", "-"),
     "up": ("up", "正常"),
     "down": ("DOWN", "中断"),
+    "unsupervised": ("up, unsupervised: it prints events only", "正常，无监视：仅输出事件"),
     "mismatch": ("DOES NOT READ AS ORDERED", "回读不符"),
     "record.none": (
         "the record process does not answer; events wait in memory",

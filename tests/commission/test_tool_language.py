@@ -50,7 +50,7 @@ def test_both_languages_have_the_same_placeholders(key: str) -> None:
 def test_problems_of_lines_and_tables_in_chinese() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         status, text = command("listen", f"{name}/none", "--lang", "zh")
-        assert (status, "端口不存在；适配器是否已插好？" in text) == (1, True), text
+        assert (status, "端口不存在（适配器是否已插好？）" in text) == (1, True), text
         status, text = command("listen", "/dev/null", "--baud", "9601", "--lang", "zh")
         assert (status, "应为 1200" in text) == (2, True), text
         status, text = command("probe", "tcp:127.0.0.1:1", "1", "input", "0", "--lang", "zh")
