@@ -461,6 +461,13 @@ TABLE_ROWS_MAX = POINTS_MAX + 1  # and the header
 TABLE_COLUMNS_MAX = 64
 TABLE_CELL_CHARS_MAX = 4_096
 TABLE_PROBLEMS_MAX = 100
+# --- texts of devices -----------------------------------------------------------------------
+TEXTS_MAX = 500  # of a site
+TEXT_REGISTERS_MAX = 64  # of one text; the gateway keeps no more than its last reading
+TEXT_POLL_NS_DEFAULT = 10 * S
+TEXT_POLL_NS_MIN = 1 * S
+TEXT_EVENT_NS_MIN = 60 * S  # one that changes without end is recorded so often, and no more
+TEXT_READS_MAX = 3  # on a noisy line, until two agree
 # --- zones ----------------------------------------------------------------------------------
 ZONE_WINDOW_NS_MIN = 1 * S  # of a double knock
 ZONE_WINDOW_NS_MAX = 600 * S
