@@ -130,7 +130,7 @@ def test_a_read_back_that_fails_is_told_and_repeated() -> None:
     assert _verify(coils, b"\x01", coils.next_ns())[0].on
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(0, 5)), max_size=60))
 def test_whatever_happens_the_boards_end_as_ordered(script: list[tuple[int, bool, int]]) -> None:
     """Orders, lost writes, lost acknowledgements, lost reads, resets of the board, in any order."""

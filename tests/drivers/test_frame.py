@@ -202,7 +202,7 @@ def _holds_reply(name: str, stream: bytes) -> bool:
     return False
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(_hostile())
 def test_nothing_but_the_reply_is_accepted(world: tuple[str, int, list[bytes]]) -> None:
     name, _, chunks = world

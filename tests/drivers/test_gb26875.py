@@ -211,7 +211,7 @@ _VALUES = {
 }
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.data(), st.booleans(), st.booleans())
 def test_every_type_in_every_dialect_is_what_it_was(data: st.DataObject, bcd: bool, tags: bool) -> None:  # noqa: E501 -- one line of a table  # fmt: skip
     dialect = Dialect(bcd=bcd, tags_everywhere=tags)
