@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,16 +66,6 @@ def write_coil_query(unit: int, coil: int, on: bool) -> Query:
     """Function 5: the reply repeats the request."""
     pdu = struct.pack(">BHH", 5, coil, _ON if on else _OFF)
     return Query(unit, pdu, pdu, len(pdu))
-
-
-def write_coils_query(unit: int, first: int, states: Sequence[bool]) -> Query:
-    """Function 15: the reply repeats address and count."""
-    assert 1 <= len(states) <= 1_968, len(states)  # V1.1b3, 6.11
-    data = bytearray((len(states) + 7) // 8)
-    for number, on in enumerate(states):
-        data[number // 8] |= on << (number % 8)
-    head = struct.pack(">BHH", 15, first, len(states))
-    return Query(unit, head + bytes((len(data),)) + data, head, len(head))
 
 
 @dataclass(slots=True)

@@ -18,7 +18,6 @@ from config.limits import GB26875_DATA_BYTES_MAX
 
 START, END = b"@@", b"##"
 HEAD_BYTES = 27
-FRAME_BYTES_MIN = 30
 ADDRESS_MAX = 2**48 - 1
 _MAIN_VERSION = 1
 _HEAD = struct.Struct("<2sHBB6s6s6sHB")

@@ -21,7 +21,6 @@ from drivers.modbus.frame import (
     read_query,
     rtu_frame,
     write_coil_query,
-    write_coils_query,
 )
 
 READ = read_query(17, 3, 0x6B, 3)
@@ -32,9 +31,6 @@ DATA = REPLY[2:]
 def test_the_examples_of_the_specification() -> None:
     assert READ.pdu == bytes.fromhex("03006b0003")
     assert write_coil_query(1, 0xAC, True).pdu == bytes.fromhex("0500acff00")  # 6.5
-    fifteen = write_coils_query(1, 0x13, [bool(0xCD >> n & 1) for n in range(8)] + [True, False])
-    assert fifteen.pdu == bytes.fromhex("0f0013000a02cd01")  # 6.11
-    assert (fifteen.head, fifteen.reply_bytes) == (bytes.fromhex("0f0013000a"), 5)
     assert read_query(1, 1, 0x13, 0x13).reply_bytes == 2 + 3  # 6.1: 19 coils in three bytes
 
 

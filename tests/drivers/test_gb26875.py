@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.panel.gb26875 import (
-    FRAME_BYTES_MIN,
+    HEAD_BYTES,
     STANDARD,
     Command,
     Dialect,
@@ -178,7 +178,7 @@ def test_any_bytes_give_frames_errors_or_need_more(parts: list[bytes]) -> None:
     decoder = FrameDecoder()
     for part in parts:
         decoder.feed(part)
-        assert decoder.waiting < FRAME_BYTES_MIN + STANDARD.data_bytes_max
+        assert decoder.waiting < HEAD_BYTES + 3 + STANDARD.data_bytes_max
     whole = FrameDecoder().feed(b"".join(parts))
     split_up = FrameDecoder()
     assert [x for p in parts for x in split_up.feed(p) if isinstance(x, Frame)] == [

@@ -1,4 +1,4 @@
-"""The wall time of a monotonic stamp, also from before the clock was set. Pure.
+"""A reader of the record: the wall time of a stamp, also from before the clock was set.
 
 A batch is an anchor by itself: its wall time belongs to its last monotonic stamp. Where it says
 that the clock was not set, the first anchor of the same boot that has a time gives it one.
