@@ -68,6 +68,14 @@ def plan(
         print(f"{ledger_path(site)}: point ids; keep it with the site file")
 
 
+def plan_or_exit(site: Path, *, lang: str = "en") -> Plan:
+    """The plan of `site`, written nowhere; print its problems and exit 78 when it has any."""
+    checked = check_file(site)
+    _report(checked, json_=False, lang=lang)
+    assert checked.plan is not None
+    return checked.plan
+
+
 def compile_or_exit(site: Path, out: Path, *, lang: str = "en") -> Plan:
     """Compile `site` into the plan file `out`; print its problems and exit 78 when it has any."""
     checked = _planned(site, out, json_=False, lang=lang)

@@ -41,7 +41,7 @@ def command(
     title: Annotated[str, typer.Option(help="propose: what it is")] = "",
     file: Annotated[Path | None, typer.Option(help="propose: the file")] = None,
     epoch: Annotated[str, typer.Option(help="resend: 16 hexadecimal digits")] = "",
-    lane: Annotated[str, typer.Option(help="resend")] = "",
+    lane: Annotated[str, typer.Option(help="resend: fire, event or another lane")] = "",
     first: Annotated[int, typer.Option(help="resend: from this number")] = 0,
     last: Annotated[int, typer.Option(help="resend: to this number")] = 0,
     number: Annotated[int, typer.Option(help="greater than every one before; default: now in ms")]

@@ -93,8 +93,8 @@ def status(run: RunDir = None, as_json: AsJson = False, lang: LangOption = BY_LO
 
 def points(
     run: RunDir = None,
-    first: int = 0,
-    count: int = 100,
+    first: Annotated[int, typer.Option(min=0, help="from this point on")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="so many at most")] = 100,
     as_json: AsJson = False,
     lang: LangOption = BY_LOCALE,
 ) -> None:

@@ -15,12 +15,12 @@ import typer
 
 from agent.cli import explain_words as words
 from agent.cli import would
+from agent.cli.check import plan_or_exit
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
-from agent.compile import check_file
 from config.kinds import KINDS, Default
 from config.plan import PARAMS, Plan, PlanError, decode_plan, read_plan
-from config.problems import EXIT_CONFIG, render
+from config.problems import EXIT_CONFIG
 from config.words import Mode
 
 # what it is, the columns that it needs to run, all its columns
@@ -85,7 +85,7 @@ def explain(
     through the real kernel as two samples after a calm start.
     """
     lang = tongue(lang)
-    table = _load(site, plan)
+    table = _load(site, plan, lang)
     if point not in table.points.names:
         near = difflib.get_close_matches(point, table.points.names, 1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
@@ -133,7 +133,7 @@ def _text(table: Plan, k: int, rows: list[Row], lang: str) -> list[str]:
     return out
 
 
-def _load(site: Path | None, plan: Path | None) -> Plan:
+def _load(site: Path | None, plan: Path | None, lang: str) -> Plan:
     if (site is None) == (plan is None):
         raise typer.BadParameter("give either --site or --plan")
     if plan is not None:
@@ -143,11 +143,7 @@ def _load(site: Path | None, plan: Path | None) -> Plan:
             typer.echo(str(e), err=True)
             raise typer.Exit(EXIT_CONFIG) from e
     assert site is not None
-    checked = check_file(site)
-    if checked.plan is None:
-        typer.echo(render(checked.problems, "en", checked.left_off), err=True, nl=False)
-        raise typer.Exit(EXIT_CONFIG)
-    return checked.plan
+    return plan_or_exit(site, lang=lang)
 
 
 def detectors(plan: Plan, k: int) -> list[Row]:

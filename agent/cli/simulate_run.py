@@ -19,7 +19,7 @@ from typing import Any
 
 import typer
 
-from agent.compile import check_file
+from agent.cli.check import plan_or_exit
 from config.limits import (
     MS,
     SIMULATOR_CONTROL_LINE_BYTES_MAX,
@@ -27,7 +27,7 @@ from config.limits import (
     S,
 )
 from config.plan import Plan, PlanError, decode_plan, read_plan
-from config.problems import EXIT_CONFIG, render
+from config.problems import EXIT_CONFIG
 from drivers.simulator.building import Building, Options
 from drivers.simulator.control import Control, fire_of
 from drivers.simulator.fields import SimulatorError
@@ -113,11 +113,7 @@ def _load(site: Path | None, plan: Path | None) -> Plan:
     if plan is not None:
         return decode_plan(read_plan(plan))
     assert site is not None
-    checked = check_file(site)
-    if checked.plan is None:
-        typer.echo(render(checked.problems, "en", checked.left_off), err=True, nl=False)
-        raise typer.Exit(EXIT_CONFIG)
-    return checked.plan
+    return plan_or_exit(site)
 
 
 def _prepare(building: Building, scenery: Scenery) -> Callable[[], None] | None:

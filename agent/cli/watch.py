@@ -12,16 +12,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from agent.cli.check import SiteArgument
+from agent.cli.check import SiteArgument, plan_or_exit
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.line_tools import ForTime, JsonOption, finish, time_ns
 from agent.cli.line_words import words
 from agent.commission.lines import ToolError
 from agent.commission.watching import Row, Watched, only_device
 from agent.commission.watching import watch as watch_device
-from agent.compile import check_file
 from config.limits import MS, S
-from config.problems import EXIT_CONFIG, render
 from config.words import FLAG_WORDS, Quality
 
 _EVERY_NS = 500 * MS
@@ -42,13 +40,10 @@ def watch(
 ) -> None:
     """Show a device's points as they are read. The line must not be in use: stop the gateway."""
     lang = tongue(lang)
-    checked = check_file(site)
-    if checked.plan is None:
-        typer.echo(render(checked.problems, lang, checked.left_off), err=True, nl=False)
-        raise typer.Exit(EXIT_CONFIG)
+    whole = plan_or_exit(site, lang=lang)
     wait_ns = time_ns(duration)
     try:
-        plan, index = only_device(checked.plan, device)
+        plan, index = only_device(whole, device)
     except ToolError as e:
         typer.echo(e.text(lang), err=True)
         raise typer.Exit(1) from e

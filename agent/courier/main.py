@@ -64,9 +64,9 @@ class Task:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; the exit status."""
-    parser = argparse.ArgumentParser(prog="embergate courier")
+    parser = argparse.ArgumentParser(prog="embergate courier", description=__doc__)
     parser.add_argument("name", help="the courier's name in the site file")
-    parser.add_argument("--plan", type=Path, required=True)
+    parser.add_argument("--plan", type=Path, required=True, help="the compiled plan")
     parser.add_argument("--run", type=Path, required=True, help="directory of the sockets")
     args = parser.parse_args(argv)
     log_to_journal()

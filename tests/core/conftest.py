@@ -1,12 +1,12 @@
-"""The kernel, really built once for the tests of the core, with a compiler and without one."""
+"""The kernel, really built once for the tests of the core, also by several workers."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,50 +14,21 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def begin(directory: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "agent.core.kernel_build", str(directory)],
-        cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def ended(build: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    out, err = build.communicate(timeout=100)
-    return subprocess.CompletedProcess(build.args, build.returncode, out, err)
-
-
-@pytest.fixture(scope="session")
-def builds() -> Iterator[dict[str, tuple[Path, subprocess.Popen[str]]]]:
-    """Both builds, begun together: each keeps one core busy for as long as the other."""
-    bare = {k: v for k, v in os.environ.items() if k not in ("CC", "CXX", "LDSHARED")}
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="kern") as text:
-        home = Path(text)
-        (home / "bin").mkdir()
-        begun = {
-            "usual": (home / "usual", begin(home / "usual", os.environ)),
-            "bare": (home / "bare", begin(home / "bare", {**bare, "PATH": str(home / "bin")})),
-        }
-        try:
-            yield begun
-        finally:
-            for _, build in begun.values():
-                build.kill()
-                build.communicate()
-
-
 @pytest.fixture(scope="session")
 def built_kernel(
-    builds: dict[str, tuple[Path, subprocess.Popen[str]]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """(library directory, how the build went)."""
-    directory, build = builds["usual"]
-    return directory, ended(build)
-
-
-@pytest.fixture(scope="session")
-def built_without_compiler(
-    builds: dict[str, tuple[Path, subprocess.Popen[str]]],
-) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """The same where no C compiler can be found."""
-    directory, build = builds["bare"]
-    return directory, ended(build)
+    """(library directory, how the build went). Whoever comes first builds; nobody changes it."""
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent  # that of the run, not of the worker
+    directory, story = home / "kernel", home / "kernel.json"
+    with (home / "kernel.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not story.exists():
+            done = subprocess.run(
+                [sys.executable, "-m", "agent.core.kernel_build", str(directory)],
+                cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+            )  # fmt: skip
+            story.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    return directory, subprocess.CompletedProcess(["kernel_build"], *json.loads(story.read_text()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -170,10 +171,20 @@ def test_only_restricts_the_search(built_kernel: Built) -> None:
     assert "asked for" in str(found["fault"])
 
 
-def test_without_a_c_compiler_the_build_says_so_and_fills_the_cache(
-    built_without_compiler: Built,
-) -> None:
-    target, done = built_without_compiler
+def test_without_a_c_compiler_the_build_says_so_and_fills_the_cache(tmp_path: Path) -> None:
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    target = tmp_path / "lib"
+    environment = {k: v for k, v in os.environ.items() if k not in ("CC", "CXX", "LDSHARED")}
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.core.kernel_build", str(target)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        env={**environment, "PATH": str(empty)},
+    )
     assert done.returncode == 0
     assert "could not be compiled ahead" in done.stderr
     assert "apt install g++" in done.stderr
