@@ -43,10 +43,10 @@ def exposure(path: Path) -> float:
 @pytest.mark.parametrize(
     ("name", "most"),
     [
-        ("embergate-field.service", 1.7),
-        ("embergate-record.service", 0.7),
-        ("embergate-courier@.service", 1.5),
-        ("embergate-opendata@.service", 1.5),
+        ("embergate-field.service", 1.5),
+        ("embergate-record.service", 0.5),
+        ("embergate-courier@.service", 1.1),
+        ("embergate-opendata@.service", 1.1),
     ],
 )
 def test_exposure(name: str, most: float) -> None:
