@@ -265,12 +265,12 @@ def finish(
 
 def _scheduled(state: State, now: Now) -> list[Order]:
     s: Signals = state.signals
-    off = _named(state, "")
-    relays = [k for k in s.tried if k not in off and k not in state.effects.commanded]
     if trials.audible_due(s.trials, state.site, now):
         span = now.mono_ns, now.mono_ns + state.site.plan.self_tests[0].duration_ns
-        return trials.sound(s.trials, off, "audible", "", span)
+        return trials.sound(s.trials, _named(state, ""), "audible", "", span)
     if trials.silent_due(s.trials, state.site, now.mono_ns):
+        off = _named(state, "")
+        relays = [k for k in s.tried if k not in off and k not in state.effects.commanded]
         idle = [k for k in (*off, *relays) if k not in s.trials.running]
         never = {k for k in idle if k not in state.effects.commanded}
         return trials.retry_writes(s.trials, idle, never, now.mono_ns)
