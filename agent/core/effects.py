@@ -65,6 +65,7 @@ class Effects(Outputs):
     resetting: bool = False  # a reset was ordered since the last pass
     next_ns: int = FOREVER_NS  # when a delay or a pulse ends: a pass is due
     telling: frozenset[int] = frozenset()  # rows whose message stands
+    wanted: matrix.U1  # [outputs] as it was in the last pass, and hence is ordered
 
 
 def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
@@ -79,6 +80,7 @@ def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
         tested=np.zeros(r, np.bool_),
         pulse_ns=matrix.no_time(r),
         held=held,
+        wanted=np.full(len(site.plan.outputs), matrix.NOTHING, np.uint8),
     )
 
 
@@ -244,10 +246,9 @@ def _order(
     stays as it is."""
     orders: list[Order] = []
     out: list[Record] = []
-    wanted = np.flatnonzero(want != matrix.NOTHING).tolist()
-    if not wanted and not effects.commanded:
-        return orders, out
-    for output in sorted({*wanted, *effects.commanded}):
+    changed = np.flatnonzero(want != effects.wanted).tolist()
+    effects.wanted = want
+    for output in changed:
         on = want[output] != matrix.NOTHING
         pattern = matrix.PATTERNS[want[output]] if on else ""
         last = effects.commanded.get(output)

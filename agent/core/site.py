@@ -54,6 +54,7 @@ class Site:
     zone_start: I8  # ... and where those of each begin: members are ordered by zone
     zone_needed: I8  # [z]
     member_sees: I8  # [m] HEAT, SMOKE, CO or 0
+    sees_co: bool  # any of them does
     zone_window_ns: I8  # [z] a first knock that stands for longer is fire; FOREVER_NS: never
     zone_trend_fire: Bools  # [z] one trend is fire
     zone_size: I8  # [z] members that can alarm
@@ -115,6 +116,7 @@ def compile_site(plan: Plan) -> Site:
         zone_start=zone_start.astype(np.int64),
         zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
         member_sees=np.array([QUANTITIES.get(table.kinds[k], 0) for k in member_point], np.int64),
+        sees_co=any(QUANTITIES.get(table.kinds[k]) == CO for k in member_point),
         zone_window_ns=np.array([z.window_ns or FOREVER_NS for z in plan.zones], np.int64),
         zone_trend_fire=np.array([z.trend_fire for z in plan.zones], np.bool_),
         zone_size=np.bincount(np.array(member_zone, np.int64), minlength=len(plan.zones)),

@@ -12,6 +12,7 @@ from agent.core import (
     disable,
     effects,
     health,
+    memory,
     panel,
     signals,
     walktest,
@@ -43,3 +44,4 @@ class State:
     notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
     recalled: bool = False  # the alarm state from before the start is known
     saved: bytes = b""  # the last snapshot that was handed out
+    packed: memory.Packed = field(default_factory=memory.Packed)  # of the snapshots

@@ -66,6 +66,8 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     in_service = alarms.flags & _GATES == 0
     lost_rising = alarms.lost_in_alarm & (bits & _LOST != 0)
     rising = ((bits & np.uint32(kernels.TREND) != 0) | lost_rising) & in_service
+    if not site.sees_co and not rising.any():
+        return {}  # levels alone confirm nothing but CO
     over = (rising | ((bits & _LEVELS) != 0)) & in_service
     if not over.any():
         return {}
