@@ -60,7 +60,9 @@ class Effects(Outputs):
     tested: Bools  # [r] a cause is in a walk test and in alarm
     pulse_ns: I8  # [r] until when a row pulses for a walk test; FOREVER_NS: it does not
     active: frozenset[int] = frozenset()  # rows that sound, but for a silence; GENERAL
-    general: str = ""  # why the general alarm stands: "devices", "manual", "zone"; "" when not
+    general: str = (
+        ""  # why the general alarm stands: "devices", "manual", "zone", "time"; "" when not
+    )
     evacuate: bool = False  # ordered by the guard, until a reset
     resetting: bool = False  # a reset was ordered since the last pass
     next_ns: int = FOREVER_NS  # when a delay or a pulse ends: a pass is due

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cbor2
 from core_world import POINTS, World, plan_of
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ from config.limits import S
 )
 def test_kept_parts_give_the_same_bytes(steps: list[tuple[str, int]]) -> None:
     name, *rest = POINTS[0]
-    many = [(f"{name}{i}", *rest) for i in range(200)]
+    many: list[Any] = [(f"{name}{i}", *rest) for i in range(200)]
     state = World(plan_of(many, zones=(), effects=())).state
     a, site = state.alarms, state.site
     n = len(site)
