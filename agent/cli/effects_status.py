@@ -9,6 +9,7 @@ _WHY = {
     "devices": ("two independent devices", "两只独立的触发装置"),
     "manual": ("a manual call point", "手动报警按钮"),
     "zone": ("a zone that counts itself", "自行计数确认的分区"),
+    "time": ("the time to investigate is over", "延时确认时间已到"),
     "guard": ("ordered by the guard", "值班人员下达"),
 }
 

@@ -108,7 +108,7 @@ def walk_test(
     lang: LangOption = BY_LOCALE,
 ) -> None:
     """Start the walk test of a group, or end it. Anything outside the group stays real."""
-    target = group if not group or group.startswith("group/") else f"group/{group}"
+    target = group if not group or group.startswith(("group/", "zone/")) else f"group/{group}"
     duration_ns = _duration_ns(length, tongue(lang))
     give(Verb.TEST, run, person, lang, as_json=as_json, target=target, why=why,
          duration_ns=duration_ns)  # fmt: skip
@@ -142,7 +142,9 @@ def lamp_test(
 
 
 def classify(
-    target: Annotated[str, typer.Argument(help="point/DEVICE.POINT, zone/NAME or device/NAME")],
+    target: Annotated[
+        str, typer.Argument(help="alarm/NUMBER, point/DEVICE.POINT or 'panel/NAME ADDRESS'")
+    ],
     word: Annotated[str, typer.Argument(help="real, false or test")],
     why: Why = "",
     run: RunDir = None,
@@ -180,10 +182,22 @@ def give(
     if person is not None:
         sent |= {"person": person, "pin": ask_pin(language)}
     reply = ask(run or default_run_dir(), "field.sock", str(verb), language=language, **sent)
+    wrong = _wrong(reply["record"])
     if as_json:
         typer.echo(json.dumps(plain(reply), ensure_ascii=False))
-        return
-    typer.echo(_outcome(str(verb), reply, language))
+    elif wrong:
+        named = say(f"verb.{verb}", language)
+        typer.echo(say("order.failed", language, verb=named, why=wrong), err=True)
+    else:
+        typer.echo(_outcome(str(verb), reply, language))
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _wrong(record: dict[str, Any]) -> str:
+    """Why an order was not carried out; "" when it was. A reset counts what it refused."""
+    refused = record.get("refused")
+    return str(record.get("error") or (refused if isinstance(refused, str) else ""))
 
 
 def _outcome(verb: str, reply: dict[str, Any], language: str) -> str:

@@ -19,6 +19,7 @@ TEXTS: dict[str, Pair] = {
         "{socket}：未按时应答，请查看该进程的日志",
     ),
     "order.done": ("{verb}: done, ordered by {who}", "{verb}：已执行，操作人 {who}"),
+    "order.failed": ("{verb}: not carried out: {why}", "{verb}：未执行：{why}"),
     "order.now": ("now: {flags}", "当前状态：{flags}"),
     "order.duration": (
         "'{value}' is not a time; write 30min or 8h",

@@ -102,8 +102,6 @@ counted: it is logged, and follows its condition. Only what is HELD returns."""
 # Plain ints: arithmetic on IntFlag is slow, and a body must be plain CBOR.
 FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 FAULT, MANUAL = int(Flag.FAULT), int(Flag.MANUAL)
-INVESTIGATED = 1 << 30  # our own delay T1 or T2 holds back the general alarm of this fire
-TEST_ALARM = 1 << 29  # in a walk test, and in alarm now
 _GATES = int(Flag.DISABLED | Flag.TEST)
 _GATED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.ACTIVATED | Flag.MANUAL)
 _DISABLED = int(Flag.DISABLED)
@@ -111,6 +109,7 @@ _LOST = kernels.STALE | kernels.INVALID
 _LATCHES = int(Flag.FIRE | Flag.PREALARM)
 INVESTIGATED = 1 << 30  # internal: a delay of ours holds back the general alarm of this fire
 TEST_ALARM = 1 << 29  # internal: the point is in a walk test, and is in alarm now
+CONFIRMED = 1 << 27  # internal: the time of its investigation is over
 PUBLISHED = 0xFFFF  # what of `effective` and of a zone's flags may leave the core
 # Members of an enum bound once: to reach them through their class costs more than what they do.
 _CLEAR, _, _HELD = _PHASES = tuple(Phase)

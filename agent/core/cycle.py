@@ -296,6 +296,7 @@ def _snapshot(state: State) -> bytes | None:
         kept=effects_memory.keep(state.effects),
         more=lasting.dump(state),
         baselines=state.baselines.packed,
+        packed=state.packed,
     )
     if data == state.saved:
         return None

@@ -151,6 +151,8 @@ def step(state: State, now: Now) -> list[Record]:
     if delay.phase is Phase.NONE:
         k = a.raised[-1]
         t1_ns, _ = times(state, k)
+        if state.signals.manual is not None or state.effects.evacuate:
+            return []  # people were told to go: nobody looks first
         if fires == 1 and a.vote[k] and day and t1_ns and not never_waits(state, k):
             delay.point = k
             return _happen(state, Event.FIRST_FIRE, now)
@@ -197,7 +199,8 @@ def _happen(state: State, event: Event, now: Now) -> list[Record]:
     else:
         state.delay = Delay()
     held = act in (Act.HOLD, Act.LOOK)
-    a.inner[k] = alarms.INVESTIGATED if held else 0
+    late = alarms.CONFIRMED if event is Event.TIME else 0
+    a.inner[k] = alarms.INVESTIGATED if held else late
     gates = int(a.gates[k]) & ~_DELAY | (_DELAY if held else 0)
     record = Record(Lane.EVENT, "delay", "delay", now.mono_ns, body)
     stamp = (now.mono_ns, now.wall_ns)

@@ -32,7 +32,7 @@ from config.limits import (
     ORDER_TEXT_CHARS_MAX,
     S,
 )
-from config.words import Flag, Lane
+from config.words import Flag, Lane, OutputKind
 
 if TYPE_CHECKING:
     from agent.core.state import State
@@ -230,6 +230,10 @@ def _wrong(state: State, target: str) -> str:
         return f"expected {', '.join(f'{k}/NAME' for k in KINDS)}, found {target[:80]!r}"
     if name not in _names(state, kind):
         return f"no {kind} is called {name[:80]!r}"
+    if kind == "output" and any(
+        o.name == name and o.kind == OutputKind.FAULT for o in state.site.plan.outputs
+    ):
+        return f"{name[:80]!r} is the fault output: what is at fault must be told"
     return ""
 
 

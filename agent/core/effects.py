@@ -60,11 +60,14 @@ class Effects(Outputs):
     tested: Bools  # [r] a cause is in a walk test and in alarm
     pulse_ns: I8  # [r] until when a row pulses for a walk test; FOREVER_NS: it does not
     active: frozenset[int] = frozenset()  # rows that sound, but for a silence; GENERAL
-    general: str = ""  # why the general alarm stands: "devices", "manual", "zone"; "" when not
+    general: str = (
+        ""  # why the general alarm stands: "devices", "manual", "zone", "time"; "" when not
+    )
     evacuate: bool = False  # ordered by the guard, until a reset
     resetting: bool = False  # a reset was ordered since the last pass
     next_ns: int = FOREVER_NS  # when a delay or a pulse ends: a pass is due
     telling: frozenset[int] = frozenset()  # rows whose message stands
+    wanted: matrix.U1  # [outputs] as it was in the last pass, and hence is ordered
 
 
 def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
@@ -79,6 +82,7 @@ def new_effects(site: Site, held: frozenset[int] = frozenset()) -> Effects:
         tested=np.zeros(r, np.bool_),
         pulse_ns=matrix.no_time(r),
         held=held,
+        wanted=np.full(len(site.plan.outputs), matrix.NOTHING, np.uint8),
     )
 
 
@@ -244,10 +248,9 @@ def _order(
     stays as it is."""
     orders: list[Order] = []
     out: list[Record] = []
-    wanted = np.flatnonzero(want != matrix.NOTHING).tolist()
-    if not wanted and not effects.commanded:
-        return orders, out
-    for output in sorted({*wanted, *effects.commanded}):
+    changed = np.flatnonzero(want != effects.wanted).tolist()
+    effects.wanted = want
+    for output in changed:
         on = want[output] != matrix.NOTHING
         pattern = matrix.PATTERNS[want[output]] if on else ""
         last = effects.commanded.get(output)

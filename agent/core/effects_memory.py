@@ -19,7 +19,7 @@ from agent.core.types import ClockState, Now
 from config.limits import EFFECTS_MAX
 
 KEY_BYTES = 8
-_WHY = frozenset({"", "devices", "manual", "zone"})
+_WHY = frozenset({"", "devices", "manual", "zone", "time"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent.core import classify, delay, disable, panel, signals, walktest
+from agent.core import classify, delay, disable, panel, signals, trials, walktest
 from agent.core.types import Now, Record
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def dump(state: State) -> dict[str, Any]:
         "past": classify.dump(state),
         "hushed": panel.dump(state.book, state.site),
         "manual": signals.dump(state),
+        "tests": trials.dump(state.signals.trials),
     }
     return {key: value for key, value in found.items() if value}
 
@@ -35,4 +36,5 @@ def restore(state: State, more: dict[str, Any], now: Now, *, same_boot: bool) ->
     out += delay.restore(state, more.get("delay"), now, same_boot=same_boot)
     classify.restore(state, more.get("past"))
     panel.restore(state.book, state.site, more.get("hushed"))
+    trials.restore(state.signals.trials, more.get("tests"))
     return out

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core import matrix
-from agent.core.alarms import INVESTIGATED, TEST_ALARM, Alarms
+from agent.core.alarms import CONFIRMED, INVESTIGATED, TEST_ALARM, Alarms
 from agent.core.health import Health
 from agent.core.matrix import FIRE, MANUAL_FIRE, Tables, View
 from agent.core.panel import SOUNDED, PanelBook
@@ -42,7 +42,9 @@ class Seen:
     heard: Bools  # [r] and not only in what a panel silenced
     manual: Bools  # [r] a manual call point is part of it
     tested: Bools  # [r] part of it is in a walk test and in alarm
-    general: str  # why the general alarm is due: "manual", "devices", "zone"; "" when it is not
+    general: (
+        str  # why the general alarm is due: "manual", "devices", "zone", "time"; "" when it is not
+    )
     general_hushed: bool  # it is due only by what a panel silenced
     fires: bool  # a fire stands anywhere
 
@@ -154,12 +156,15 @@ def _general(tables: Tables, scene: Scene, site: Site) -> tuple[str, bool, bool]
     loud = [(d, f) for d, f in told if d not in scene.book.silenced]
     manual = bool((effective[fires] & np.uint32(_MANUAL)).any())
     needed = site.zone_needed >= 2
-    zone = bool((needed & (scene.zones.flags & np.uint32(FIRE) != 0)).any())
+    counted = scene.zones.flags & np.uint32(FIRE | INVESTIGATED) == FIRE
+    zone = bool((needed & counted).any())
+    late = bool((effective[fires] & np.uint32(CONFIRMED)).any())
     reasons = []
     for entries in (told, loud):
         pressed = manual or any(f & _MANUAL for _, f in entries)
         two = len(entries) + bool(fires.size) > 1 or matrix.independent(tables, site, fires)
-        reasons.append("manual" if pressed else "devices" if two else "zone" if zone else "")
+        reasons.append("manual" if pressed else "devices" if two else "zone" if zone
+                       else "time" if late else "")  # fmt: skip
     hushed = bool(reasons[0]) and not reasons[1]
     hushed |= bool(told) and not loud and not fires.size
     return reasons[0], hushed, bool(fires.size or told)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agent.core.site import FOREVER_NS, I4, I8, U4, Bools, Site
 from config.limits import PANEL_ALARMS_MAX
 from config.plan import OFF_CAUSE, OFF_RESET, OFF_SILENCE, Effect
-from config.words import Flag
+from config.words import Flag, OutputKind
 
 FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 MANUAL_FIRE = 1 << 28  # in the vector alone: somebody pressed a manual call point here
@@ -58,7 +58,7 @@ class Tables:
     matches: dict[tuple[int, str], tuple[int, ...]]  # told -> which of these; filled on the way
     sound: tuple[I8, I8, U1]  # rows, outputs, patterns, one entry each siren of a row
     switch: tuple[I8, I8]  # rows and outputs that are switched without a pattern
-    sounders: I8  # every output that a row of fire sounds: the general alarm
+    sounders: I8  # every output that a row of fire sounds, else every siren: the general alarm
     after_ns: I8  # [r]
     delayed: bool
     until_cause: Bools  # [r] its end switches it off
@@ -197,7 +197,7 @@ def compile_matrix(site: Site) -> Tables:
             np.array([i for i, _ in switches], np.int64),
             np.array([o for _, o in switches], np.int64),
         ),
-        sounders=_sounders(rows),
+        sounders=_sounders(site),
         after_ns=after,
         delayed=bool(after.any()),
         until_cause=_bools(row.off & OFF_CAUSE for row in rows),
@@ -219,9 +219,12 @@ def compile_matrix(site: Site) -> Tables:
     )  # fmt: skip
 
 
-def _sounders(rows: Sequence[Effect]) -> I8:
+def _sounders(site: Site) -> I8:
     """The sirens of the building: not the buzzer of a row of faults."""
-    for_fire = {o for row in rows if row.state & FIRE for o in row.outputs}
+    plan = site.plan
+    for_fire = {o for row in plan.effects if row.state & FIRE for o in row.outputs}
+    if not for_fire:  # who orders the general alarm must be heard
+        for_fire = {i for i, o in enumerate(plan.outputs) if o.kind == OutputKind.SIREN}
     return np.array(sorted(for_fire), np.int64)
 
 

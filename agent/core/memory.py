@@ -12,7 +12,7 @@ Keys that are not known are ignored, so that a newer gateway's state is still wo
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import cbor2
@@ -21,10 +21,13 @@ import numpy as np
 from agent.core.alarms import Alarms, FirstAlarm, Phase
 from agent.core.effects_memory import NOTHING_KEPT, EffectsMemory, read_kept
 from agent.core.panel import PanelBook
-from agent.core.site import Site
+from agent.core.site import I8, Site
 from agent.core.zones import FIRE, Zones
 from config.limits import ALARM_STATE_BYTES_MAX, PANEL_ALARMS_MAX, POINTS_MAX
 
+_CLEAR = int(Phase.CLEAR)
+_PAGE = 32  # rows of points whose bytes are kept together
+_ARRAY, _MAP = 4, 5  # major types of CBOR
 VERSION = 1
 COUNT_MAX = 2**53
 NAME_MAX = 256
@@ -62,6 +65,15 @@ class Memory:
     baselines: bytes = b""
 
 
+@dataclass(slots=True)
+class Packed:
+    """Parts of the last snapshot, for the next one: pages of points, names of zones."""
+
+    last: I8 = field(default_factory=lambda: np.zeros((3, 0), np.int64))  # points, walls, signs
+    pages: list[bytes] = field(default_factory=list)
+    zone_names: list[bytes] = field(default_factory=list)
+
+
 def encode(
     boot: bytes,
     alarms: Alarms,
@@ -72,32 +84,20 @@ def encode(
     kept: dict[str, Any] | None = None,
     more: dict[str, Any] | None = None,
     baselines: bytes = b"",
+    packed: Packed | None = None,
 ) -> bytes:
     """The snapshot of what must survive. kept: of `effects_memory.keep`; more: by subject;
-    baselines: of `baselines.refresh`."""
-    standing = np.flatnonzero((alarms.phase != Phase.CLEAR) | alarms.lost_in_alarm).tolist()
-    in_order = list(alarms.order) + [k for k in standing if k not in alarms.order]
-    order = np.array(in_order, np.int64)
-    rows = zip(
-        site.ids[order].tolist(),
-        alarms.phase[order].tolist(),
-        alarms.lost_in_alarm[order].tolist(),
-        alarms.vote[order].tolist(),
-        alarms.acked[order].tolist(),
-        [alarms.order.get(k, 0) for k in in_order],
-        strict=True,
-    )
+    baselines: of `baselines.refresh`; packed: the caller's, from one snapshot to the next."""
     first = alarms.first
     top: dict[str, Any] = {
         "v": VERSION,
         "boot": boot,
         "count": alarms.count,
         "silenced": alarms.silenced,
-        "first": None if first is None else list(astuple(first)),
-        "points": [list(row) for row in rows],
-        "zones": [
-            site.plan.zones[z].name for z in np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
-        ],
+        "first": None
+        if first is None
+        else [first.source, first.name, first.mono_ns, first.wall_ns],
+        "zones": (),
         "panel": [
             [site.plan.devices[device].name, address, flags]
             for (device, address), flags in book.standing.items()
@@ -108,7 +108,72 @@ def encode(
         top["effects"] = kept
     if baselines:
         top["baselines"] = baselines
+    packed = Packed() if packed is None else packed
+    on = np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
+    whole = {key: cbor2.dumps(value, canonical=True) for key, value in top.items()}
+    whole["points"] = _points(alarms, site, packed)
+    whole["zones"] = _zones(site, on, packed)
+    data = _map(whole)
+    if len(data) <= ALARM_STATE_BYTES_MAX:
+        return data
+    top["points"] = cbor2.loads(whole["points"])
+    top["zones"] = [site.plan.zones[z].name for z in on]
     return _fitting(top)
+
+
+def _points(alarms: Alarms, site: Site, packed: Packed) -> bytes:
+    """The rows of points, in alarm order. In a fire of hundreds of points few rows are new."""
+    order = alarms.order
+    other = ((alarms.phase != _CLEAR) | alarms.lost_in_alarm) & ~alarms.vote
+    rest = [k for k in np.flatnonzero(other).tolist() if k not in order]
+    points = np.fromiter([*order, *rest], np.int64)
+    walls = np.fromiter([*order.values(), *[0] * len(rest)], np.int64)
+    signs = (
+        alarms.phase[points]
+        | alarms.lost_in_alarm[points] * np.uint8(4)
+        | alarms.vote[points] * np.uint8(8)
+        | alarms.acked[points] * np.uint8(16)
+    )
+    whole = np.array((points, walls, signs))
+    both = min(whole.shape[1], packed.last.shape[1])
+    news = np.flatnonzero((whole[:, :both] != packed.last[:, :both]).any(axis=0))
+    if whole.shape != packed.last.shape:
+        news = np.append(news, np.arange(both - both % _PAGE, whole.shape[1]))
+    stale = set((news // _PAGE).tolist())
+    del packed.pages[-(-len(points) // _PAGE) :]
+    for i in sorted(stale):
+        page = _page(site, *whole[:, i * _PAGE : (i + 1) * _PAGE].tolist())
+        packed.pages[i : i + 1] = [page]
+    packed.last = whole
+    return _head(_ARRAY, len(points)) + b"".join(packed.pages)
+
+
+def _page(site: Site, points: list[int], walls: list[int], signs: list[int]) -> bytes:
+    rows = [
+        [point_id, sign & 3, bool(sign & 4), bool(sign & 8), bool(sign & 16), wall_ns]
+        for point_id, sign, wall_ns in zip(site.ids[points].tolist(), signs, walls, strict=True)
+    ]
+    return cbor2.dumps(rows)[len(_head(_ARRAY, len(rows))) :]
+
+
+def _zones(site: Site, on: list[int], packed: Packed) -> bytes:
+    if not packed.zone_names:
+        packed.zone_names = [cbor2.dumps(zone.name) for zone in site.plan.zones]
+    return _head(_ARRAY, len(on)) + b"".join([packed.zone_names[z] for z in on])
+
+
+def _map(parts: dict[str, bytes]) -> bytes:
+    """Canonical: short keys first."""
+    out = [_head(_MAP, len(parts))]
+    for key in sorted(parts, key=lambda key: (len(key), key)):
+        out += [cbor2.dumps(key), parts[key]]
+    return b"".join(out)
+
+
+def _head(major: int, length: int) -> bytes:
+    """The head of an array or map: as that of a whole number, but for its major type."""
+    number = cbor2.dumps(length)
+    return bytes((number[0] | major << 5,)) + number[1:]
 
 
 def _fitting(top: dict[str, Any]) -> bytes:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agent.core import calls, contacts, effects, lamps, panel, trials
-from agent.core.alarms import FirstAlarm
+from agent.core.alarms import FirstAlarm, PastAlarm
 from agent.core.site import Site
 from agent.core.types import Command, DutyCheck, Inputs, Now, Order, Record, Verb
 from config.limits import (
@@ -145,7 +145,7 @@ def _siren_test(
     elif pattern not in RHYTHMS:
         body["refused"] = "no such pattern"
     elif not chosen:
-        body["refused"] = "no such siren"
+        body["refused"] = "no siren of that name is off and in service"
     else:
         body["outputs"] = len(chosen)
         orders += trials.sound(s.trials, chosen, command.verb.value, command.who, span, pattern)
@@ -174,6 +174,7 @@ def _manual_alarm(state: State, command: Command, now: Now) -> list[Record]:
     a.count += 1
     a.silenced = False
     a.touched = a.unsaved = True
+    a.last.append(PastAlarm(a.count, "manual", name, now.wall_ns))
     if a.first is None:
         a.first = FirstAlarm("manual", name, now.mono_ns, now.wall_ns)
     body = {"name": name, "who": command.who, "from": 0, "to": _FIRE_MANUAL,
@@ -265,12 +266,13 @@ def finish(
 
 def _scheduled(state: State, now: Now) -> list[Order]:
     s: Signals = state.signals
-    off = _named(state, "")
-    relays = [k for k in s.tried if k not in off and k not in state.effects.commanded]
-    if trials.audible_due(s.trials, state.site, now):
+    if state.recalled and trials.audible_due(s.trials, state.site, now):
+        state.alarms.unsaved = True  # the week, for a restart
         span = now.mono_ns, now.mono_ns + state.site.plan.self_tests[0].duration_ns
-        return trials.sound(s.trials, off, "audible", "", span)
+        return trials.sound(s.trials, _named(state, ""), "audible", "", span)
     if trials.silent_due(s.trials, state.site, now.mono_ns):
+        off = _named(state, "")
+        relays = [k for k in s.tried if k not in off and k not in state.effects.commanded]
         idle = [k for k in (*off, *relays) if k not in s.trials.running]
         never = {k for k in idle if k not in state.effects.commanded}
         return trials.retry_writes(s.trials, idle, never, now.mono_ns)
@@ -312,7 +314,7 @@ def _facts(state: State, fire: bool, now_ns: int) -> lamps.Facts:
         fire_unseen=s.fire_unseen,
         fault=fault,
         fault_unseen=s.fault_unseen,
-        disabled=bool(flags & _DISABLED),
+        disabled=bool(flags & _DISABLED or state.disabled.standing),
         test=bool(flags & _TEST) or s.trials.sounding or now_ns < s.lamp_test_ns,
         duty=bool(s.duty),
         sending=sending,
@@ -332,6 +334,8 @@ def _draw(state: State, facts: lamps.Facts, now_ns: int) -> list[Order]:
             pattern = pattern if s.watching else "steady"
         elif now_ns < s.lamp_test_ns:
             pattern = "steady"
+        if k in state.effects.barred:
+            pattern = ""  # a disabled lamp or buzzer; the fault output cannot be
         last = s.driven.commanded.get(k)
         if last is not None and last.pattern == pattern:
             continue

@@ -48,12 +48,13 @@ class Site:
     rows: F8  # [r, kernels.ROW_COLUMNS] the different rows of params, prepared for the kernel
     row: U4  # [n] which of them is a point's
     zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
-    member_point: I4  # [m]
-    member_zone: I4  # [m]
+    member_point: I8  # [m] wide: an index of any other width is converted at every use
+    member_zone: I8  # [m]
     zone_with_members: I4  # zones that have members ...
     zone_start: I8  # ... and where those of each begin: members are ordered by zone
     zone_needed: I8  # [z]
     member_sees: I8  # [m] HEAT, SMOKE, CO or 0
+    sees_co: bool  # any of them does
     zone_window_ns: I8  # [z] a first knock that stands for longer is fire; FOREVER_NS: never
     zone_trend_fire: Bools  # [z] one trend is fire
     zone_size: I8  # [z] members that can alarm
@@ -109,12 +110,13 @@ def compile_site(plan: Plan) -> Site:
         rows=prepare(params[first]),
         row=row.astype(np.uint32),
         zones_of={k: tuple(z) for k, z in zones_of.items()},
-        member_point=np.array(member_point, np.int32),
-        member_zone=np.array(member_zone, np.int32),
+        member_point=np.array(member_point, np.int64),
+        member_zone=np.array(member_zone, np.int64),
         zone_with_members=zone_with_members,
         zone_start=zone_start.astype(np.int64),
         zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
         member_sees=np.array([QUANTITIES.get(table.kinds[k], 0) for k in member_point], np.int64),
+        sees_co=any(QUANTITIES.get(table.kinds[k]) == CO for k in member_point),
         zone_window_ns=np.array([z.window_ns or FOREVER_NS for z in plan.zones], np.int64),
         zone_trend_fire=np.array([z.trend_fire for z in plan.zones], np.bool_),
         zone_size=np.bincount(np.array(member_zone, np.int64), minlength=len(plan.zones)),

@@ -12,6 +12,7 @@ from agent.core import (
     disable,
     effects,
     health,
+    memory,
     panel,
     signals,
     texts,
@@ -45,3 +46,4 @@ class State:
     recalled: bool = False  # the alarm state from before the start is known
     texts: texts.Texts = field(default_factory=texts.Texts)
     saved: bytes = b""  # the last snapshot that was handed out
+    packed: memory.Packed = field(default_factory=memory.Packed)  # of the snapshots

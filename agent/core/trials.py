@@ -8,6 +8,7 @@ the coil or the line, never the sound.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from agent.core.site import Site
 from agent.core.types import ClockState, Now, Order, Record
@@ -16,6 +17,7 @@ from config.words import Lane
 from drivers.reading import ReadBack
 
 FIRST_SILENT_NS = 60 * S  # after a start: everything has been read by then
+_WEEKS_MAX = 2**31
 _WEEK_MIN = 7 * 24 * 60
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
@@ -168,3 +170,14 @@ def audible_due(trials: Trials, site: Site, now: Now) -> bool:
         return False
     trials.audible_week = week
     return True
+
+
+def dump(trials: Trials) -> int | None:
+    """For the snapshot: the week whose audible test was made, so that no restart repeats it."""
+    return trials.audible_week if trials.audible_week >= 0 else None
+
+
+def restore(trials: Trials, kept: Any) -> None:
+    """After a restart."""
+    if type(kept) is int:
+        trials.audible_week = max(trials.audible_week, min(kept, _WEEKS_MAX))

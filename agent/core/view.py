@@ -74,6 +74,8 @@ def head(state: State, now: Now) -> dict[str, Any]:
         flags |= int(Flag.FAULT)
     if state.signals.manual is not None:
         flags |= int(Flag.FIRE | Flag.MANUAL)
+    if state.disabled.standing:
+        flags |= int(Flag.DISABLED)  # an output or a courier, too
     first = alarms.first
     return {
         "site": site.plan.site_id,
@@ -193,8 +195,8 @@ def _outputs(state: State) -> list[dict[str, Any]]:
 
 
 def _effects(state: State, now: Now) -> dict[str, Any]:
-    """The matrix. general: why the general alarm stands ("devices", "manual", "zone", "guard";
-    "" when not); messages of rows that stand; delays that run, with what is left of them.
+    """The matrix. general: why the general alarm stands ("devices", "manual", "zone", "time",
+    "guard"; "" when not); messages of rows that stand; delays that run, with what is left of them.
     """
     effects = state.effects
     t = effects.tables

@@ -202,7 +202,7 @@ def start(state: State, command: Command, now: Now) -> tuple[str, list[Record]]:
         wrong = wrong or f"expected a time of at most {WALK_NS_MAX // (3_600 * S)} hours"
     if walk.phase is not Phase.NONE:
         wrong = wrong or f"{walk.group} is in test: end that test first"
-    if state.alarms.vote.any() or panel.fires(state.book):
+    if state.alarms.vote.any() or panel.fires(state.book) or state.signals.manual is not None:
         wrong = wrong or "a fire stands: reset it before a test"
     if wrong:
         return wrong, []

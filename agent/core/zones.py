@@ -25,6 +25,7 @@ _GATES = np.uint32(Flag.DISABLED | Flag.TEST)
 _DISABLED = np.uint32(Flag.DISABLED)
 _LEVELS = np.uint32(FIRE | PREALARM)
 _LOST = np.uint32(kernels.STALE | kernels.INVALID)
+_NOBODY = np.zeros(0, np.int64)
 
 
 @dataclass(slots=True)
@@ -61,15 +62,17 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     smoke and heat by CO. A point lost while rising or in pre-alarm counts as rising; it is also
     confirmed by a neighbour that was lost together with it.
     """
-    bits = image.bits
+    bits = np.ascontiguousarray(image.bits)
     in_service = alarms.flags & _GATES == 0
     lost_rising = alarms.lost_in_alarm & (bits & _LOST != 0)
     rising = ((bits & np.uint32(kernels.TREND) != 0) | lost_rising) & in_service
+    if not site.sees_co and not rising.any():
+        return {}  # levels alone confirm nothing but CO
     over = (rising | ((bits & _LEVELS) != 0)) & in_service
     if not over.any():
         return {}
     z = len(site.zone_needed)
-    up = np.flatnonzero(over[site.member_point])  # few: the rest of the pass costs nothing
+    up = np.flatnonzero(over.take(site.member_point))  # few: the rest of the pass costs nothing
     up = up[site.member_sees[up] != 0]
     zone, sees, point = site.member_zone[up], site.member_sees[up], site.member_point[up]
     trends = rising[point]
@@ -117,12 +120,13 @@ def evaluate(
     """Recompute every zone: its records, and whether a zone's fire changed (to be persisted)."""
     z = len(site.zone_needed)
     point, zone = site.member_point, site.member_zone
-    flags, effective, vote = alarms.flags[point], alarms.effective[point], alarms.vote[point]
-    out_of_service = (image.bits[point] & _LOST != 0) | (flags & _OUT_OF_SERVICE != 0)
-    zones.healthy = np.bincount(zone[~out_of_service | vote], minlength=z)
-    zones.votes = np.bincount(zone[vote], minlength=z)
+    # Over points first, then one look-up a membership: that is what the pass costs.
+    lost = image.bits & _LOST | alarms.flags & _OUT_OF_SERVICE
+    zones.healthy = _count(((lost == 0) | alarms.vote).take(point), site)
+    voting = np.flatnonzero(alarms.vote.take(point)) if alarms.vote.any() else _NOBODY
+    zones.votes = np.bincount(zone[voting], minlength=z)
+    effective = alarms.effective.take(point)
     seen = _together(effective, site)
-    voting = np.flatnonzero(vote)
     manual = np.bincount(zone[voting[effective[voting] & np.uint32(MANUAL) != 0]], minlength=z)
     # A detector that is not ready yet still counts in n: start-up must not weaken coincidence.
     needed = np.maximum(1, np.minimum(site.zone_needed, zones.healthy))
@@ -136,15 +140,15 @@ def evaluate(
     fire |= present & (mono_ns - zones.knock_ns >= site.zone_window_ns)
     pre = seen & np.uint32(PREALARM) != 0
     supervisory = seen & np.uint32(SUPERVISORY) != 0
-    lost = (site.zone_needed >= 2) & (site.zone_size >= 2)
-    lost &= (zones.healthy == 1) | ((zones.healthy == 0) & zones.coincidence_lost)
+    alone = (site.zone_needed >= 2) & (site.zone_size >= 2)
+    alone &= (zones.healthy == 1) | ((zones.healthy == 0) & zones.coincidence_lost)
     enabled = zones.gates & _DISABLED == 0
     fire &= enabled | latched  # a disabled zone comes into no alarm, and leaves none
     after = (
         fire * np.uint32(FIRE)
         | ((pre | ((zones.votes > 0) & ~fire)) & enabled) * np.uint32(PREALARM)
         | (supervisory & enabled) * np.uint32(SUPERVISORY)
-        | lost * np.uint32(FAULT)
+        | alone * np.uint32(FAULT)
         | zones.gates
         | _inner(alarms, site)
     ).astype(np.uint32)
@@ -155,11 +159,19 @@ def evaluate(
         for i in np.flatnonzero((before ^ after) & np.uint32(PUBLISHED)).tolist()
     ]
     out.extend(
-        _coincidence(zones, site, i, bool(lost[i]), mono_ns)
-        for i in np.flatnonzero(lost != zones.coincidence_lost).tolist()
+        _coincidence(zones, site, i, bool(alone[i]), mono_ns)
+        for i in np.flatnonzero(alone != zones.coincidence_lost).tolist()
     )
-    zones.coincidence_lost = lost
+    zones.coincidence_lost = alone
     return out, bool((fire != was).any())
+
+
+def _count(members: Bools, site: Site) -> I8:
+    """How many of the members, [m], each zone has, [z]."""
+    out = np.zeros(len(site.zone_needed), np.int64)
+    if members.size:
+        out[site.zone_with_members] = np.add.reduceat(members, site.zone_start, dtype=np.int64)
+    return out
 
 
 def _together(flags: U4, site: Site) -> U4:

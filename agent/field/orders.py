@@ -40,6 +40,7 @@ class Rule:
 
 
 _THINGS = ("point", "zone", "output", "courier")
+_ALARMS = ("alarm", "panel")  # by its number; by "PANEL ADDRESS"
 RULES: Mapping[Verb, Rule] = {
     Verb.MANUAL: Rule(Role.VIEW, why=True),  # somebody who sees a fire needs no permission
     Verb.ACKNOWLEDGE: Rule(Role.ACKNOWLEDGE),
@@ -48,7 +49,7 @@ RULES: Mapping[Verb, Rule] = {
     Verb.EVACUATE: Rule(Role.ACKNOWLEDGE, why=True),
     Verb.CLASSIFY: Rule(
         Role.ACKNOWLEDGE,
-        ("point", "zone", "device"),
+        ("alarm", "point", "panel"),
         required=True,
         words=("real", "false", "test"),
         why=True,
@@ -56,7 +57,7 @@ RULES: Mapping[Verb, Rule] = {
     Verb.RESET: Rule(Role.OPERATE),
     Verb.DISABLE: Rule(Role.OPERATE, _THINGS, required=True, duration=True, why=True),
     Verb.ENABLE: Rule(Role.OPERATE, _THINGS, required=True, why=True),
-    Verb.TEST: Rule(Role.OPERATE, ("group",), duration=True, why=True),
+    Verb.TEST: Rule(Role.OPERATE, ("group", "zone"), duration=True, why=True),
     Verb.SIREN_TEST: Rule(Role.OPERATE, ("output",), duration=True),
     Verb.LAMP_TEST: Rule(Role.OPERATE, duration=True),
 }
@@ -71,13 +72,12 @@ class Names:
 
     @classmethod
     def of(cls, plan: Plan) -> Names:
-        """The names of a plan. A walk test's groups are its zones."""
+        """The names of a plan. A walk test's groups are those of the site file, and its zones."""
         rows: dict[str, Sequence[Any]] = {
             "zone": plan.zones,
-            "group": plan.zones,
+            "group": (*plan.test_groups, *plan.zones),
             "output": plan.outputs,
             "courier": plan.couriers,
-            "device": plan.devices,
         }
         names = {kind: [row.name for row in of_kind] for kind, of_kind in rows.items()}
         names["point"] = list(plan.points.names)
@@ -134,6 +134,8 @@ def _must_exist(rule: Rule, target: str, names: Names) -> None:
     if kind not in rule.targets or not name:
         forms = ", ".join(f"{kind}/NAME" for kind in rule.targets)
         raise Refused("unknown_target", f"target: expected {forms}, found {target!r}")
+    if kind in _ALARMS:
+        return  # what was in alarm changes: the core knows
     known = names.by_kind.get(kind, {})
     if name in known:
         return

@@ -218,7 +218,9 @@ class Reader:
             if on:
                 steady += row.switches
         if -1 in audible and not self.silenced:
-            sounding += [(o, "evacuate") for r in rows if r.state & FIRE for o in r.outputs]
+            loud = {o for r in rows if r.state & FIRE for o in r.outputs}
+            loud = loud or {i for i, o in enumerate(self.world.plan.outputs) if o.kind == "siren"}
+            sounding += [(o, "evacuate") for o in loud]
         sounding += self.pulses()
         for output, pattern in [*sounding, *((o, "steady") for o in steady)]:
             if output not in want or RANKS.index(pattern) < RANKS.index(want[output]):

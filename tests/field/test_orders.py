@@ -30,7 +30,7 @@ ALL = Role.VIEW | Role.ACKNOWLEDGE | Role.OPERATE
         ("test", {"target": "group/hall"}),
         ("test", {}),
         ("classify", {"target": "point/inputs.knock", "word": "false", "why": "steam"}),
-        ("classify", {"target": "device/inputs", "word": "real"}),
+        ("classify", {"target": "alarm/3", "word": "real"}),
         ("siren-test", {"target": "output/stair_b", "duration_ns": S}),
         ("lamp-test", {"duration_ns": S}),
     ],
