@@ -251,6 +251,12 @@ RING_FIRE_RESERVE_BYTES = 2 * 1024 * 1024  # of the ring, for fire alone
 RING_SUMMARY_RESERVE_BYTES = 1024 * 1024  # summaries go on when telemetry has to be dropped
 COMMIT_BYTES_MAX = 2 * 1024 * 1024  # one transaction
 DISK_OPEN_WAIT_NS = 30 * S  # a store that does not open by then: memory only
+DISK_OPEN_HURRY_NS = 500 * MS  # the same when a fire waits
+DISK_OPEN_ASK_NS = 200 * MS  # then a field process without a fire is to ask again
+DISK_OPEN_LOOK_NS = 2 * S  # a person is told after this that the disk has not answered
+RECORD_FOLLOW_WAIT_NS = 35 * S  # a courier waits as long for a record whose disk opens
+assert RECORD_FOLLOW_WAIT_NS > DISK_OPEN_WAIT_NS
+assert DISK_OPEN_HURRY_NS + RECORD_RETRY_NS < S, "a fire leaves within 1 s with the disk hung"
 STORE_CHECK_BYTES_MAX = 128 * 1024 * 1024  # a larger file is not read through at start
 DAMAGED_FILES_KEPT = 4
 EVICT_PART = 64  # a 64th of the store goes at once, and is declared at once

@@ -18,7 +18,13 @@ from agent.notify import Notifier
 from agent.uplink.batch import Batch
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import EventRecord, event_of
-from config.limits import COURIER_STATE_TEXT_MAX, RECONNECT_WAIT_NS_MAX, RECONNECT_WAIT_NS_MIN, S
+from config.limits import (
+    COURIER_STATE_TEXT_MAX,
+    RECONNECT_WAIT_NS_MAX,
+    RECONNECT_WAIT_NS_MIN,
+    RECORD_FOLLOW_WAIT_NS,
+    S,
+)
 
 log = logging.getLogger("embergate.courier")
 
@@ -76,7 +82,7 @@ class Follower:
         self._told = None
         client = await Client.connect(self._socket, self._on_event)
         try:
-            reply = await client.call("follow", courier=self._name)
+            reply = await client.call("follow", RECORD_FOLLOW_WAIT_NS, courier=self._name)
             if reply.get("gateway") != self._gateway:
                 raise IpcError(
                     f"expected the record of {self._gateway!r}, found {reply.get('gateway')!r}: "
