@@ -116,9 +116,8 @@ class Tables:
     def _to_wall_ns(self, gateway: str, batch: Batch) -> int:
         """From the batch's monotonic stamps to Unix time, also from before the clock was set."""
         if not batch.clock:
-            wall_ns = self._store.clocks(gateway, batch.boot).wall_ns(
-                batch.boot, batch.mono_last_ns
-            )
+            clocks = self._store.clocks(gateway, batch.boot)
+            wall_ns = clocks.wall_ns(batch.boot, batch.mono_last_ns)
             if wall_ns is not None:
                 return wall_ns - batch.mono_last_ns
         return batch.wall_ns - batch.mono_last_ns
@@ -161,8 +160,8 @@ class Tables:
                 n = meaning.row[point]
                 yield Figures(
                     gateway, point, table.names[n], table.units[n],
-                    batch.mono_first_ns + to_wall_ns, batch.mono_last_ns + to_wall_ns, part.samples, good,
-                    low, high, mean,
+                    batch.mono_first_ns + to_wall_ns, batch.mono_last_ns + to_wall_ns,
+                    part.samples, good, low, high, mean,
                 )  # fmt: skip
 
 
