@@ -130,7 +130,8 @@ class Store:
         self._insert("anchors", ("gateway", "boot", "mono_ns", "wall_ns"), anchors)
         columns = ("gateway", "boot", "session", "seq", "mono_ns")
         self._insert("untimed", columns, untimed)
-        for gateway, boot in sorted({row[:2] for row in (*anchors, *untimed)}):
+        touched = {(row[0], row[1]) for row in anchors} | {(row[0], row[1]) for row in untimed}
+        for gateway, boot in sorted(touched):
             clocks = self.clocks(gateway, boot)
             sql = "select session, seq, mono_ns from untimed where gateway = ? and boot = ?"
             rows = [

@@ -106,7 +106,8 @@ class Service:
         self.journal.begin(list(epochs.values()))
         places = [place for survey in surveys for place in survey.places]
         self._intake = Intake(sealer, self.journal, self._shelf, s.site, s.chance(16))
-        self._couriers = Couriers(self, self._shelf, self._intake, places)
+        forgot = bool(events.damage or events.error or events.tail_lost)
+        self._couriers = Couriers(self, self._shelf, self._intake, places, forgot=forgot)
         self._couriers.save_places()
         for db in Db:
             self._durable[db] = (openings[db].survey.session, openings[db].survey.mark)

@@ -79,8 +79,8 @@ def test_a_disk_that_hangs_from_the_start_holds_no_fire_back_and_is_waited_for_w
         hello = asyncio.create_task(
             field.call("hello", session=os.urandom(16), boot=boot_id(), fires=1)
         )
-        await asyncio.sleep(0.8)
-        assert not opening.done()
+        done, _ = await asyncio.wait((opening,), timeout=0.8)
+        assert not done
         HungStore.let.set()
         server = await opening
         assert (await hello)["durable"] == 0
