@@ -40,7 +40,7 @@ demo: runtime
 	$(PY) -m agent.cli.main demo $(if $(KEEP),--keep) $(if $(RECORDING),--recording '$(RECORDING)')
 
 test: test-tools dev lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 # What takes longer than a test may: many more examples of every property.
 fuzz: dev

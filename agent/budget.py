@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from config.limits import ALARM_POLLS_RUN_MAX, PATTERN_LINE_FACTOR, PROBE_PAUSE_FACTOR, S
+from config.limits import (
+    ALARM_POLLS_RUN_MAX,
+    FREEZE_POLLS,
+    PATTERN_LINE_FACTOR,
+    PROBE_PAUSE_FACTOR,
+    S,
+)
 from config.plan import Line, Output, Plan
 from config.rhythms import shortest_ns
 from config.words import LineKind
@@ -30,8 +36,8 @@ class Budget:
     """Of one line.
 
     share: of the line's time, the least that its polls and read-backs can take; above 1 they
-    cannot all be done. requests_per_s, registers_per_s: of all polls, read-backs and heartbeats
-    (16 bits count as a register).
+    cannot all be done. requests_per_s, registers_per_s: of all polls, texts, read-backs and
+    heartbeats (16 bits count as a register).
     alarm_ns: from a change at a device to the end of the reply that tells it, at most, with
     DEAD[i] units dead; (0, 0, 0) on a line without alarm points. siren_ns: from a decision to the
     end of the coil's write request, at most. Both take it that a living unit answers within 10 ms.
@@ -92,6 +98,16 @@ def _work(plan: Plan, index: int) -> list[_Work]:
         if device.line == index:
             query = read_query(device.unit, poll.function, poll.address, poll.count)
             out.append(_Work(query, poll.interval_ns, poll.alarm))
+    for device in plan.devices:
+        if device.line == index and device.heartbeat:
+            function, address, width, freeze_ns = device.heartbeat
+            query = read_query(device.unit, function, address, width)
+            out.append(_Work(query, freeze_ns // FREEZE_POLLS, alarm=False))
+    for text in plan.texts:
+        device = plan.devices[text.device]
+        if device.line == index:
+            query = read_query(device.unit, text.function, text.address, text.count)
+            out.append(_Work(query, text.interval_ns, alarm=False))
     for output in plan.outputs:
         if output.on_bus and (device := plan.devices[output.device]).line == index:
             query = read_query(device.unit, 1, output.coil, 1)

@@ -24,10 +24,8 @@ from config.loader import Document, load, paused_collection, read_bytes
 from config.members import named_points
 from config.opendata import chosen, main_flag
 from config.plan import (
-    NO_BIT,
     NO_RULE,
     PLAN_VERSION,
-    VALUE_TYPES,
     Courier,
     DayHours,
     Device,
@@ -41,15 +39,16 @@ from config.plan import (
     PointTable,
     Poll,
     SelfTest,
+    Text,
     WalkGroup,
     WordRule,
     Zone,
-    bit_field,
     encode_plan,
 )
 from config.problems import Problem, Problems
 from config.profiles import Profile
 from config.site_reader import SiteFile, read_site
+from config.value_types import NO_BIT, VALUE_TYPES, bit_field
 from config.words import Mode
 from drivers.modbus.planner import Want, plan_requests
 
@@ -187,9 +186,8 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
         outputs=_outputs(site, device_index),
         effects=compile_effects(site, refs),
         couriers=tuple(_courier(site, c) for c in site.couriers),
-        panels=tuple(
-            panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None
-        ),
+        panels=_panels(site),
+        texts=_texts(site, ids, device_index),
         people=tuple(Person(p.name, p.level, p.pin) for p in site.people),
         day=tuple(DayHours(h.days, h.first, h.last) for h in site.day),
         test_groups=tuple(
@@ -204,12 +202,28 @@ def _zones(site: model.Site, point_index: Mapping[str, int]) -> tuple[Zone, ...]
     devices = {d.name: d for d in site.devices}
     return tuple(
         Zone(
-            z.name,
-            tuple(point_index[name] for name, _ in named_points(z.members, devices)),
-            z.needed, z.window_ns, z.trend_fire, z.acknowledge_ns, z.investigate_ns,
+            zone.name,
+            tuple(point_index[name] for name, _ in named_points(zone.members, devices)),
+            zone.needed, zone.window_ns, zone.trend_fire, zone.acknowledge_ns,
+            zone.investigate_ns,
         )
-        for z in site.zones
+        for zone in site.zones
     )  # fmt: skip
+
+
+def _texts(
+    site: model.Site, ids: Mapping[str, int], device_index: Mapping[str, int]
+) -> tuple[Text, ...]:
+    """In the order of their ids."""
+    rows = [
+        Text(
+            ids[f"{d.name}.{t.name}"], f"{d.name}.{t.name}", device_index[d.name], t.function,
+            t.address, t.width, t.poll_ns, t.encoding, t.low_first,
+        )
+        for d in site.devices
+        for t in d.texts
+    ]  # fmt: skip
+    return tuple(sorted(rows, key=lambda row: row.id))
 
 
 def _outputs(site: model.Site, device_index: Mapping[str, int]) -> tuple[Output, ...]:
@@ -252,6 +266,10 @@ def _self_tests(test: model.SelfTest) -> tuple[SelfTest, ...]:
     if not test.silent_ns and not test.duration_ns:
         return ()
     return (SelfTest(test.silent_ns, test.weekday, test.minute, test.duration_ns, test.offset_s),)
+
+
+def _panels(site: model.Site) -> tuple[Panel, ...]:
+    return tuple(panel_row(i, d.panel) for i, d in enumerate(site.devices) if d.panel is not None)
 
 
 def panel_row(device: int, port: model.PanelPort) -> Panel:

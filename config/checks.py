@@ -22,6 +22,7 @@ from config.model import (
     SerialLink,
     Site,
     TcpLink,
+    Text,
 )
 from config.opendata_checks import check_open_data
 from config.problems import Path, Problem, Problems
@@ -145,17 +146,17 @@ class Checks:
 
     def registers(self, device: Device) -> None:
         """Two points may share a word (bits of it), never half of one."""
-        tables: dict[int, list[Point]] = {}
-        for point in device.points:
+        tables: dict[int, list[Point | Text]] = {}
+        for point in device.entries:
             tables.setdefault(point.function, []).append(point)
         for points in tables.values():
             points.sort(key=lambda p: (p.address, p.width))
-            fields: dict[int, list[Point]] = defaultdict(list)
+            fields: dict[int, list[Point | Text]] = defaultdict(list)
             for point in points:
                 if point.bits > 1:
                     fields[point.address].append(point)
             reach = points[0]  # of those so far, the one that ends last
-            places: dict[tuple[int, int | None], Point] = {}
+            places: dict[tuple[int, int | None], Point | Text] = {}
             for point in points:
                 same = places.setdefault((point.address, point.bit), point)
                 crossed = next(
@@ -172,7 +173,7 @@ class Checks:
                 if point.address + point.width > reach.address + reach.width:
                     reach = point
 
-    def _pair(self, message_id: str, a: Point, b: Point) -> None:
+    def _pair(self, message_id: str, a: Point | Text, b: Point | Text) -> None:
         places = [self.document.place(p.where, key=True) for p in (a, b)]
         if (places[0].line, places[0].column) < (places[1].line, places[1].column):
             a, b = b, a
@@ -213,6 +214,9 @@ class Checks:
         if missing is None:
             return points
         names = self.points_of[device_name]
+        if any(t.name == missing for t in device.texts):
+            self.add("text.reference", path, value=f"{device_name}.{missing}")
+            return []
         near = self.problems.suggest(missing, list(names)) if missing else None
         whole = f"{device_name}.{missing}" if missing else text
         if near is not None:
@@ -263,14 +267,14 @@ class Checks:
         return [p for _, p in named_points(self.zone_of[name].members, self.device_of)]
 
 
-def _bits_cross(first: Point, second: Point) -> bool:
+def _bits_cross(first: Point | Text, second: Point | Text) -> bool:
     """Two bit fields of one register that have some bits in common, and not the first one."""
     if first.address != second.address or first.bit is None or second.bit is None:
         return False
     return first.bit < second.bit < first.bit + first.bits
 
 
-def _extent(point: Point) -> str:
+def _extent(point: Point | Text) -> str:
     """`input 6-7`, as in the file's short form."""
     first = short_form(point.function, point.address)
     if point.function in (COIL, DISCRETE) or point.width == 1:

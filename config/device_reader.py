@@ -22,12 +22,14 @@ from config.profiles import (
     profile_names,
 )
 from config.shape import Keys, Reader
+from config.text_reader import is_text, read_text
 from config.words import PanelProtocol
 
 _PANEL = Keys(("link", "panel"), ("address", "on_reset", "rules"))
 _DEVICE = Keys(("link", "unit"), ("profile", "use", "points", "poll", "heartbeat"))
 
 
+_Entry = model.Point | model.Text
 _OWN = re.compile(r"\./(?!\.)[\w.-]{1,120}\.ya?ml")
 
 
@@ -77,12 +79,14 @@ class DeviceReader:
         coils = profile.coils if profile else None
         if points is None or link is None or unit is None or heart is None:
             return None
+        values = [p for p in points if isinstance(p, model.Point)]
+        texts = [p for p in points if isinstance(p, model.Text)]
         if not points and coils is None and "points" not in found and "use" not in found:
             reader.problem("device.no_points", key, path, "device.no_points")
             return None
         return model.Device(
             name=name, where=path, link=link, unit=unit, profile=profile.name if profile else "",
-            coils=coils, points=tuple(points), heartbeat=heart,
+            coils=coils, points=tuple(values), texts=tuple(texts), heartbeat=heart,
             output_timeout_ns=(profile.output_timeout_ns or 0) if profile else 0,
         )  # fmt: skip
 
@@ -162,7 +166,7 @@ class DeviceReader:
 
     def _points(
         self, found: Fields, key: yaml.Node, path: Path, profile: Profile | None, poll: int | None
-    ) -> list[model.Point] | None:
+    ) -> list[_Entry] | None:
         reader = self._reader
         own: dict[str, tuple[yaml.Node, yaml.Node, Path]] = {}
         if "points" in found:
@@ -175,10 +179,17 @@ class DeviceReader:
         out = self._used(found, key, path, profile, poll, own)
         for name, (at, value, here) in own.items():
             fields = self._own_fields(value, here, at, name, profile)
-            point = read_point(reader, name, fields, at, here, poll) if fields is not None else None
+            point = self._entry(name, fields, at, here, poll) if fields is not None else None
             if point is not None:
                 out.append(point)
         return out
+
+    def _entry(
+        self, name: str, fields: Fields, at: yaml.Node, path: Path, poll: int | None
+    ) -> _Entry | None:
+        if is_text(fields):
+            return read_text(self._reader, name, fields, at, path)
+        return read_point(self._reader, name, fields, at, path, poll)
 
     def _own_fields(
         self, value: yaml.Node, path: Path, at: yaml.Node, name: str, profile: Profile | None
@@ -225,7 +236,7 @@ class DeviceReader:
     def _used(
         self, found: Fields, key: yaml.Node, path: Path, profile: Profile | None, poll: int | None,
         own: dict[str, tuple[yaml.Node, yaml.Node, Path]],
-    ) -> list[model.Point]:  # fmt: skip
+    ) -> list[_Entry]:  # fmt: skip
         """The points that the site takes from a profile as they are."""
         if profile is None:
             return []
@@ -239,7 +250,7 @@ class DeviceReader:
                     items.append((node, here, text))
         else:
             items = [(key, path, text) for text in profile.default_use]
-        out: list[model.Point] = []
+        out: list[_Entry] = []
         taken: set[str] = set()
         for node, here, text in items:
             relocated = Relocated(node, named=named)
@@ -249,7 +260,7 @@ class DeviceReader:
                 point = self._take(profile, name, node, here, poll, relocated, taken, own)
                 if point is False:
                     break  # one problem for an item is enough
-                if isinstance(point, model.Point):
+                if isinstance(point, model.Point | model.Text):
                     out.append(point)
         return out
 
@@ -263,7 +274,7 @@ class DeviceReader:
         self, profile: Profile, name: str, node: yaml.Node, path: Path, poll: int | None,
         relocated: Relocated, taken: set[str],
         own: dict[str, tuple[yaml.Node, yaml.Node, Path]],
-    ) -> model.Point | bool | None:  # fmt: skip
+    ) -> _Entry | bool | None:  # fmt: skip
         """A point; None when the site writes it out itself; False after a problem."""
         reader = self._reader
         base = profile.fields(name)
@@ -278,4 +289,4 @@ class DeviceReader:
         if name in own:
             return None
         fields = relocated.fields(base)
-        return read_point(reader, name, fields, node, path, poll) or False
+        return self._entry(name, fields, node, path, poll) or False

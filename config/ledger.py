@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from config.limits import LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX
-from config.model import Device, Point, Site
+from config.model import Device, Point, Site, Text
 from config.problems import Problem, Problems, Span
 from config.registers import short_form
 
@@ -64,7 +64,7 @@ def ledger_path(site_path: FilePath) -> FilePath:
     return site_path.with_suffix(".ids")
 
 
-def place_text(device: Device, point: Point) -> str:
+def place_text(device: Device, point: Point | Text) -> str:
     """Where a point is, whatever it is called: `riser/3/input 0`, `riser/3/holding 4.7`."""
     bit = "" if point.bit is None else f".{point.bit}"
     return f"{device.link}/{device.unit}/{short_form(point.function, point.address)}{bit}"
@@ -123,11 +123,11 @@ def read_ledger(path: FilePath, problems: Problems) -> Ledger | None:
 
 
 def update(ledger: Ledger, site: Site) -> Ledger:
-    """The ledger with an id for every point of the site; pure."""
+    """The ledger with an id for every point and text of the site; pure."""
     points = [
         (f"{device.name}.{point.name}", place_text(device, point))
         for device in site.devices
-        for point in device.points
+        for point in device.entries
     ]
     living = [e for e in ledger.entries if not e.retired]
     found: dict[int, Entry] = {}  # position in points -> entry

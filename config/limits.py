@@ -252,11 +252,9 @@ RING_SUMMARY_RESERVE_BYTES = 1024 * 1024  # summaries go on when telemetry has t
 COMMIT_BYTES_MAX = 2 * 1024 * 1024  # one transaction
 DISK_OPEN_WAIT_NS = 30 * S  # a store that does not open by then: memory only
 DISK_OPEN_HURRY_NS = 500 * MS  # the same when a fire waits
-DISK_OPEN_ASK_NS = 200 * MS  # then a field process without a fire is to ask again
 DISK_OPEN_LOOK_NS = 2 * S  # a person is told after this that the disk has not answered
-RECORD_FOLLOW_WAIT_NS = 35 * S  # a courier waits as long for a record whose disk opens
-assert RECORD_FOLLOW_WAIT_NS > DISK_OPEN_WAIT_NS
-assert DISK_OPEN_HURRY_NS + RECORD_RETRY_NS < S, "a fire leaves within 1 s with the disk hung"
+RECORD_FOLLOW_WAIT_NS = DISK_OPEN_WAIT_NS + 5 * S  # a courier waits for it as well
+assert max(DISK_OPEN_HURRY_NS, RECORD_RETRY_NS) + RECORD_RETRY_NS < S  # a fire leaves in time
 STORE_CHECK_BYTES_MAX = 128 * 1024 * 1024  # a larger file is not read through at start
 DAMAGED_FILES_KEPT = 4
 EVICT_PART = 64  # a 64th of the store goes at once, and is declared at once
@@ -471,6 +469,13 @@ TABLE_ROWS_MAX = POINTS_MAX + 1  # and the header
 TABLE_COLUMNS_MAX = 64
 TABLE_CELL_CHARS_MAX = 4_096
 TABLE_PROBLEMS_MAX = 100
+# --- texts of devices -----------------------------------------------------------------------
+TEXTS_MAX = 500  # of a site
+TEXT_REGISTERS_MAX = 64  # of one text; the gateway keeps no more than its last reading
+TEXT_POLL_NS_DEFAULT = 10 * S
+TEXT_POLL_NS_MIN = 1 * S
+TEXT_EVENT_NS_MIN = 60 * S  # one that changes without end is recorded so often, and no more
+TEXT_READS_MAX = 3  # on a noisy line, until two agree
 # --- zones ----------------------------------------------------------------------------------
 ZONE_WINDOW_NS_MIN = 1 * S  # of a double knock
 ZONE_WINDOW_NS_MAX = 600 * S

@@ -12,6 +12,7 @@ from config import (
     effect_messages,
     opendata_messages,
     signal_messages,
+    text_messages,
 )
 
 Pair = tuple[str, str]
@@ -389,8 +390,8 @@ HINTS: dict[str, Pair] = {
         "报警时闭合写 1，断开写 0：请查看接线",
     ),
     "need.type": (
-        "int16, uint16, int32, uint32 or float32",
-        "int16、uint16、int32、uint32 或 float32",
+        "int16, uint16, int32, uint32, float32 and wider ones, or string for a text",
+        "int16、uint16、int32、uint32、float32 等；文本为 string",
     ),
     "need.units": ("write one of: {known}", "可选：{known}"),
     "need.poll": (
@@ -483,7 +484,14 @@ HINTS: dict[str, Pair] = {
 
 for _more in (alarm_messages, effect_messages, signal_messages):
     NOUNS |= _more.NOUNS
-_ALL = (alarm_messages, centre_messages, effect_messages, opendata_messages, signal_messages)
+_ALL = (
+    alarm_messages,
+    centre_messages,
+    effect_messages,
+    opendata_messages,
+    signal_messages,
+    text_messages,
+)
 for _module in _ALL:
     TEXTS |= _module.TEXTS
     HINTS |= _module.HINTS

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from config.plan import type_width
+from config.value_types import type_width
 from config.words import (
     Direction,
     Flag,
@@ -161,6 +161,22 @@ class Point(_Frozen):
         return self.mode is not Mode.TELEMETRY
 
 
+class Text(_Frozen):
+    """Registers of a device that hold characters."""
+
+    name: str
+    where: Where
+    function: int  # 3 or 4
+    address: int
+    width: int  # registers
+    encoding: str  # ascii, utf-8 or gb18030
+    low_first: bool  # of the two characters in a register
+    poll_ns: int
+    type: Literal["string"] = "string"
+    bit: None = None  # a text has whole registers
+    bits: Literal[1] = 1
+
+
 class Device(_Frozen):
     """One unit on a line."""
 
@@ -174,6 +190,12 @@ class Device(_Frozen):
     heartbeat: tuple[int, ...] = ()  # plan.Device.heartbeat
     output_timeout_ns: int = 0  # plan.Device.output_timeout_ns
     panel: PanelPort | None = None
+    texts: tuple[Text, ...] = ()
+
+    @property
+    def entries(self) -> tuple[Point | Text, ...]:
+        """Everything that the site file calls a point."""
+        return (*self.points, *self.texts)
 
 
 class Zone(_Frozen):

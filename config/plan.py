@@ -130,59 +130,14 @@ class Poll:
     alarm: bool  # carries points that can alarm: a cycle runs after it at once
     points: bytes  # u4, point index
     offsets: bytes  # u2, registers (or bits) from `address`
-    types: bytes  # u1, index into VALUE_TYPES
-    bits: bytes  # u1, see `bit_field`: first bit and width in the register; 255 takes the whole
+    types: bytes  # u1, index into value_types.VALUE_TYPES
+    bits: bytes  # u1, value_types.bit_field: first bit and width in the register; 255: whole
     scales: bytes  # f8; value = raw * scale + bias
     biases: bytes  # f8
     rules: bytes  # u2, index into Plan.rules; 65535 none
     confirms: bytes = b""  # u1, 1: a first alarm is read again at once; b"" for none
 
 
-_FIRST_TYPES = (
-    "bit",
-    "int16",
-    "uint16",
-    "int32",
-    "uint32",
-    "float32",
-    "int32_le",
-    "uint32_le",
-    "float32_le",
-)
-_ORDERS = ("", "_le", "_bs", "_le_bs")
-VALUE_TYPES = (
-    *_FIRST_TYPES,
-    *(f"{base}_bs" for base in ("int16", "uint16")),
-    *(f"{base}{order}" for base in ("int32", "uint32", "float32") for order in _ORDERS[2:]),
-    *(f"{base}{order}" for base in ("int64", "uint64", "float64") for order in _ORDERS),
-    *(f"bcd16{order}" for order in ("", "_bs")),
-    *(f"{base}{order}" for base in ("bcd32", "bcd64") for order in _ORDERS),
-)
-"""Appended to, never reordered: a plan has indices into it.
-
-`_le`: the low word comes first. `_bs`: the bytes of each 16-bit word are swapped (they are
-big-endian as Modbus has them). Of the four bytes ABCD: "" is ABCD, `_le` CDAB, `_bs` BADC and
-`_le_bs` DCBA. `bcd`: four decimal digits a word. A value is a float64: a 64-bit integer beyond
-2^53 loses its last digits, a float64 nothing.
-"""
-
-
-def type_width(value_type: str) -> int:
-    """Registers that a value of this type takes (one bit, for `bit`)."""
-    return 2 if "32" in value_type else 4 if "64" in value_type else 1
-
-
-def bit_field(first: int, width: int = 1) -> int:
-    """The element of `Poll.bits` for `width` bits from `first`, 0 the lowest. One bit is `first`.
-
-    NO_BIT would be 16 bits from bit 15, which is none.
-    """
-    assert 0 <= first < 16
-    assert 1 <= width <= 16 - first
-    return first | (width - 1) << 4
-
-
-NO_BIT = 255
 NO_RULE = 65_535
 
 
@@ -352,6 +307,21 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """Registers of a device that hold characters: read on their own, shown and recorded."""
+
+    id: int  # stable, from the same ledger as those of points
+    name: str  # device and name, as of points
+    device: int
+    function: int
+    address: int
+    count: int  # registers
+    interval_ns: int
+    encoding: str
+    low_first: bool  # the first character is in the low byte
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A whole site, compiled. `digest` is SHA-256 of the source files and the id ledger."""
 
@@ -375,6 +345,7 @@ class Plan:
     test_groups: tuple[WalkGroup, ...] = ()
     inputs: tuple[Input, ...] = ()
     self_tests: tuple[SelfTest, ...] = ()
+    texts: tuple[Text, ...] = ()
 
 
 _ROWS: dict[str, type[Any]] = {
@@ -392,6 +363,7 @@ _ROWS: dict[str, type[Any]] = {
     "test_groups": WalkGroup,
     "inputs": Input,
     "self_tests": SelfTest,
+    "texts": Text,
 }
 
 

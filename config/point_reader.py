@@ -28,7 +28,7 @@ POINT_KEYS = Keys(
     ("register", "kind"),
     ("type", *ORDERS, "bit", "bits", "confirm", "unit", "class", "poll", "active", "state",
      *_NUMBER_KEYS,
-     *_LEVEL_KEYS, *RULE_KEYS, *DETECTOR_KEYS, "leakage"),
+     *_LEVEL_KEYS, *RULE_KEYS, *DETECTOR_KEYS, "leakage", "length", "encoding"),
 )  # fmt: skip
 _ALWAYS = frozenset({"register", "kind", "type", *ORDERS, "bit", "bits", "poll"})
 _CURRENT_LOW_MA, _CURRENT_SPAN_MA = 4.0, 16.0

@@ -30,6 +30,7 @@ from config.limits import (
     POINTS_MAX,
     REPLY_TIMEOUT_NS_DEFAULT,
     REPLY_TIMEOUT_NS_MAX,
+    TEXTS_MAX,
     TURNAROUND_NS_MAX,
     WALK_GROUPS_MAX,
     ZONE_WINDOW_NS_MAX,
@@ -209,6 +210,8 @@ class _SiteReader(Reader):
         total = sum(len(d.points) for d in devices)
         if "devices" in found:
             self.too_many(found["devices"], ("devices", "*", "points"), total, POINTS_MAX)
+            texts = sum(len(d.texts) for d in devices)
+            self.too_many(found["devices"], ("devices", "*", "points"), texts, TEXTS_MAX)
         return devices
 
     # --- links ------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import yaml
 
 from config.kinds import ANALOGUE_TYPES, Kind
-from config.plan import type_width
 from config.problems import Path
 from config.registers import ADDRESS_MAX, COIL, DISCRETE
 from config.shape import Reader
+from config.value_types import type_width
 from config.words import Mode
 
 ORDERS = ("word_order", "byte_order")

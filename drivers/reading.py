@@ -61,6 +61,15 @@ class ReadBack:
 
 
 @dataclass(frozen=True, slots=True)
+class TextReading:
+    """What a text of a device says (`text`: index in the plan); None: it refuses to be read."""
+
+    text: int
+    mono_ns: int
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class InputLevel:
     """What a local input (index in Plan.inputs) reads; `on` is None when it cannot be read."""
 

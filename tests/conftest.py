@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import HealthCheck, settings
+
+# Commands speak the language of the locale; whoever runs the tests may have any.
+os.environ["LC_ALL"] = "C.UTF-8"
 
 # The machine that runs the tests may be busy: an example that is late is not a failure.
 settings.register_profile("default", deadline=None, print_blob=True)

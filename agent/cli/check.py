@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from agent.budget import DEAD, Budget, budgets
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.signals_text import outputs_told, signal_lines
 from agent.compile import Checked, check_file, plan_file
 from config.ledger import ledger_path
 from config.limits import MS
-from config.model import Site, TcpLink
+from config.model import Site, TcpLink, Text
 from config.plan import Panel, Plan
-from config.problems import EXIT_CONFIG, LANGUAGES, as_json, render
+from config.problems import EXIT_CONFIG, as_json, render
 from config.quantity import time_text
 from config.registers import long_form, short_form
 from config.signal_checks import lacking
@@ -26,7 +27,6 @@ _LISTED = 40  # points listed one by one; a larger site is summed up
 
 SiteArgument = Annotated[Path, typer.Argument(help="the site file", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable")]
-LangOption = Annotated[str, typer.Option("--lang", help="language of problems: en or zh")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,8 +35,11 @@ def register(app: typer.Typer) -> None:
     app.command("plan")(plan)
 
 
-def check(site: SiteArgument, *, as_json_: JsonOption = False, lang: LangOption = "en") -> None:
+def check(
+    site: SiteArgument, *, as_json_: JsonOption = False, lang: LangOption = BY_LOCALE
+) -> None:
     """Check a site file and say how it is understood. Exit 78 when it has problems."""
+    lang = tongue(lang)
     checked = check_file(site)
     _report(checked, json_=as_json_, lang=lang)
     if as_json_:
@@ -50,11 +53,11 @@ def plan(
     *,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="the plan file")] = None,
     as_json_: JsonOption = False,
-    lang: LangOption = "en",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Compile a site file to the plan that every process loads. Exit 78 when it has problems."""
     target = out or site.with_name("plan.cbor")
-    checked = _planned(site, target, json_=as_json_, lang=lang)
+    checked = _planned(site, target, json_=as_json_, lang=tongue(lang))
     assert checked.plan is not None
     if as_json_:
         print(json.dumps({**_summary(checked), "plan": str(target)}, ensure_ascii=False, indent=1))
@@ -84,8 +87,6 @@ def _planned(site: Path, out: Path, *, json_: bool, lang: str) -> Checked:
 
 def _report(checked: Checked, *, json_: bool, lang: str) -> None:
     """Print problems and exit; do nothing when there are none."""
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
     if not checked.problems:
         return
     if json_:
@@ -133,6 +134,17 @@ def _summary(checked: Checked) -> dict[str, Any]:
             for d in site.devices
             for p in d.points
         ],
+        "texts": [
+            {
+                "id": ids[f"{d.name}.{t.name}"],
+                "name": f"{d.name}.{t.name}",
+                "register": [short_form(t.function, t.address), long_form(t.function, t.address)],
+                "length": t.width,
+                "encoding": t.encoding,
+            }
+            for d in site.devices
+            for t in d.texts
+        ],
     }
 
 
@@ -148,6 +160,9 @@ def _line_counts(plan: Plan) -> list[dict[str, int]]:
         line = plan.devices[poll.device].line
         polls[line] += 1
         points[line] += len(poll.points) // 4
+    for text in plan.texts:
+        polls[plan.devices[text.device].line] += 1
+        points[plan.devices[text.device].line] += 1
     devices = Counter(d.line for d in plan.devices)
     return [
         {"devices": devices[i], "points": points[i], "polls": polls[i]}
@@ -160,7 +175,7 @@ def _echo(checked: Checked) -> str:
     plan, site = checked.plan, checked.site
     assert plan is not None
     assert site is not None
-    out = [f"{site.id}: {len(plan.points)} points, {len(plan.zones)} zones, "
+    out = [f"{site.id}: {len(plan.points) + len(plan.texts)} points, {len(plan.zones)} zones, "
            f"{len(site.sirens)} sirens, {len(plan.effects)} effects, "
            f"{len(plan.couriers)} couriers"]  # fmt: skip
     with_siren = {plan.devices[o.device].line for o in plan.outputs if o.on_bus}
@@ -201,14 +216,19 @@ def _waits(waits_ns: tuple[int, ...]) -> str:
 def _point_lines(site: Site) -> list[str]:
     out: list[str] = []
     for device in site.devices:
-        for point in device.points[: max(0, _LISTED - len(out))]:
+        for point in device.entries[: max(0, _LISTED - len(out))]:
             register_ = short_form(point.function, point.address)
             bit = "" if point.bit is None else f" bit {point.bit}"
             if point.bit is not None and point.bits > 1:
                 bit += f"-{point.bit + point.bits - 1}"
             forms = f"{register_} = {long_form(point.function, point.address)}{bit}"
-            unit = f", {point.unit}" if point.unit else ""
-            out.append(f"  {device.name}.{point.name}: {forms}, {point.type}, {point.kind}{unit}, "
-                       f"every {time_text(point.poll_ns)}")  # fmt: skip
-    rest = sum(len(d.points) for d in site.devices) - len(out)
+            if isinstance(point, Text):
+                order = ", low byte first" if point.low_first else ""
+                what = f"text of {point.width} registers in {point.encoding}{order}"
+            else:
+                unit = f", {point.unit}" if point.unit else ""
+                what = f"{point.type}, {point.kind}{unit}"
+            every = time_text(point.poll_ns)
+            out.append(f"  {device.name}.{point.name}: {forms}, {what}, every {every}")
+    rest = sum(len(d.entries) for d in site.devices) - len(out)
     return [*out, f"  ... and {rest} more points"] if rest else out

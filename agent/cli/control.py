@@ -14,8 +14,9 @@ import typer
 from rich.console import Console
 
 from agent.cli import show
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
-from agent.cli.words import LangOption, say, tongue
+from agent.cli.words import say
 from agent.ipc import Client, IpcError, Message, Refused
 from config.limits import POINTS_PAGE_MAX
 
@@ -64,7 +65,7 @@ def answered(socket: Path, language: str) -> Iterator[None]:
         raise typer.Exit(1) from e
 
 
-def status(run: RunDir = None, as_json: AsJson = False, lang: LangOption = "") -> None:
+def status(run: RunDir = None, as_json: AsJson = False, lang: LangOption = BY_LOCALE) -> None:
     """The big state, what is in alarm, lines, outputs, and what the record and couriers say."""
     run_dir, language = run or default_run_dir(), tongue(lang)
     field = ask(run_dir, "field.sock", "status", language=language)
@@ -95,7 +96,7 @@ def points(
     first: int = 0,
     count: int = 100,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Points with their values, qualities and states."""
     run_dir, language = run or default_run_dir(), tongue(lang)

@@ -14,7 +14,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent.cli.check import JsonOption, LangOption, SiteArgument
+from agent.cli.check import JsonOption, SiteArgument
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.compile import check_file
 from config.members import inputs_of
 from config.model import Effect, Leaf, Several, Site
@@ -95,11 +96,10 @@ def effects(
     *,
     as_csv: Annotated[bool, typer.Option("--csv", help="for the acceptance file")] = False,
     as_json_: JsonOption = False,
-    lang: LangOption = "en",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Print the cause-and-effect matrix: causes as rows, outputs as columns."""
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
+    lang = tongue(lang)
     checked = check_file(site)
     if checked.site is None or checked.plan is None:
         if as_json_:

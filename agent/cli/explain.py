@@ -15,6 +15,7 @@ import typer
 
 from agent.cli import explain_words as words
 from agent.cli import would
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
 from agent.compile import check_file
 from config.kinds import KINDS, Default
@@ -75,7 +76,7 @@ def explain(
         str | None, typer.Option("--value", help="what would it do at this reading, e.g. 61")
     ] = None,
     run: Annotated[Path | None, typer.Option("--run", help="sockets of a running gateway")] = None,
-    lang: Annotated[str, typer.Option("--lang", help="en or zh")] = "en",
+    lang: LangOption = BY_LOCALE,
     as_json_: Annotated[bool, typer.Option("--json", help="machine-readable")] = False,
 ) -> None:
     """Say which detectors watch a point, with which numbers and from which source.
@@ -83,8 +84,7 @@ def explain(
     And what it would do now: with the reading of the running gateway, or with --value, taken
     through the real kernel as two samples after a calm start.
     """
-    if lang not in ("en", "zh"):
-        raise typer.BadParameter("expected en or zh")
+    lang = tongue(lang)
     table = _load(site, plan)
     if point not in table.points.names:
         near = difflib.get_close_matches(point, table.points.names, 1)

@@ -11,15 +11,15 @@ import typer
 from config.messages import Pair
 from config.problems import LANGUAGES
 
-LocaleOption = Annotated[str, typer.Option("--lang", help="en or zh; default: by locale")]
+LangOption = Annotated[str, typer.Option("--lang", help="en or zh; default: by locale")]
 BY_LOCALE = ""
 
 
-def language(lang: str, environ: Mapping[str, str] = os.environ) -> str:
+def tongue(lang: str, environ: Mapping[str, str] = os.environ) -> str:
     """`lang`, or for BY_LOCALE that of the locale (POSIX: LC_ALL, LC_MESSAGES, LANG), or exit 2."""
     if lang == BY_LOCALE:
         names = (environ.get(key, "") for key in ("LC_ALL", "LC_MESSAGES", "LANG"))
-        return "zh" if next(filter(None, names), "").startswith("zh") else "en"
+        return "zh" if next(filter(None, names), "").casefold().startswith("zh") else "en"
     if lang not in LANGUAGES:
         raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
     return lang

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from agent.cli.language import BY_LOCALE, LocaleOption, language
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.line_words import words
 from agent.commission.lines import BAUDS, PARITIES, ToolError, parse_line, setting_text
 from agent.commission.overhear import overhear
@@ -75,18 +76,18 @@ def finish(work: Coroutine[Any, Any, T], lang: str = "en") -> T:
     try:
         return asyncio.run(work)
     except (ToolError, LinkError) as e:
-        typer.echo(e.text(lang) if isinstance(e, ToolError) else str(e), err=True)
+        typer.echo(e.text(lang), err=True)
         raise typer.Exit(1) from e
     except KeyboardInterrupt as e:
         raise typer.Exit(130) from e
 
 
-def line_of(text: str, baud: int, parity: str, stop_bits: int) -> Line:
+def line_of(text: str, baud: int, parity: str, stop_bits: int, lang: str = "en") -> Line:
     """The line, or exit 2."""
     try:
         return parse_line(text, baud=baud, parity=parity, stop_bits=stop_bits)
     except ToolError as e:
-        raise typer.BadParameter(str(e)) from e
+        raise typer.BadParameter(e.text(lang)) from e
 
 
 def time_ns(text: str) -> int:
@@ -133,14 +134,14 @@ def scan_(
         bool, typer.Option("--all", help="go on after a setting at which units answered")
     ] = False,
     as_json_: JsonOption = False,
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Find units: reads one register of each, at every setting. Refuses a line that is in use."""
-    lang = language(lang)
+    lang = tongue(lang)
     asked = parities.split(",")
     if any(w not in PARITIES for w in asked):
         raise typer.BadParameter(f"--parities: expected none, even, odd; found '{parities}'")
-    where = line_of(line, 9600, "none", 1)
+    where = line_of(line, 9600, "none", 1, lang)
     plan = ScanPlan(
         _numbers(bauds), [PARITIES[w] for w in asked], _units(units), time_ns(wait),
         time_ns(pause), time_ns(listen_for), every_setting,
@@ -184,7 +185,7 @@ def probe(
     parity: Parity = "none",
     stop_bits: StopBits = 1,
     as_json_: JsonOption = False,
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Read a range and show it in all plausible types and word orders at once."""
     if table not in TABLES:
@@ -192,11 +193,15 @@ def probe(
     if first + count > 65_536:
         raise typer.BadParameter(f"addresses end at 65535; {first} and {count} more do not fit")
     function = TABLES[table][0]
-    where = line_of(line, baud, parity, stop_bits)
-    lang = language(lang)
+    lang = tongue(lang)
+    where = line_of(line, baud, parity, stop_bits, lang)
     seen = finish(_probe(where, unit, function, first, count), lang)
     if as_json_:
-        print(json.dumps([_probed(seen, k) for k in range(len(seen))]))
+        rows = [_probed(seen, k) for k in range(len(seen))]
+        said = texts([s.word for s in seen]) if function >= 3 else []
+        if said:  # of the whole range, told with its first address
+            rows[0]["texts"] = [asdict(reading) for reading in said]
+        print(json.dumps(rows, ensure_ascii=False))
     elif function < 3:
         for s in seen:
             print(f"{short_form(function, s.address)}: {s.why or s.word}")
@@ -270,11 +275,11 @@ def listen(
     stop_bits: StopBits = 1,
     duration: ForTime = "60s",
     as_json_: JsonOption = False,
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Decode a line that another master drives. Nothing is written to it."""
-    where = line_of(line, baud, parity, stop_bits)
-    lang = language(lang)
+    lang = tongue(lang)
+    where = line_of(line, baud, parity, stop_bits, lang)
     listener = Listener()
     unheard = 0
 
@@ -316,12 +321,12 @@ def record_line(
     parity: Parity = "none",
     stop_bits: StopBits = 1,
     duration: ForTime = "60s",
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Write down what passes on a line, with its times; 'simulate --replay' plays it."""
-    where = line_of(line, baud, parity, stop_bits)
+    lang = tongue(lang)
+    where = line_of(line, baud, parity, stop_bits, lang)
     wait_ns = time_ns(duration)
-    lang = language(lang)
     count = size = 0
     try:
         with file.open("x", encoding="utf-8") as f:
@@ -361,13 +366,13 @@ def write_coil(
     baud: Baud = 9600,
     parity: Parity = "none",
     stop_bits: StopBits = 1,
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Switch one coil of a relay board, after a question, and read it back."""
     if state not in ("on", "off"):
         raise typer.BadParameter(f"expected on or off; found '{state}'")
-    where = line_of(line, baud, parity, stop_bits)
-    lang = language(lang)
+    lang = tongue(lang)
+    where = line_of(line, baud, parity, stop_bits, lang)
     text = words("write.what", lang, coil=coil, unit=unit, line=line, state=words(state, lang))
     if not really:
         typer.echo(f"{text}\n{words('write.really', lang)}", err=True)

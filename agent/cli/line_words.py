@@ -11,8 +11,8 @@ TEXTS: dict[str, Pair] = {
         "{setting}：从站 {unit} 有应答",
     ),
     "scan.exception": (
-        "{setting}: unit {unit} answers (answers exception {code})",
-        "{setting}：从站 {unit} 有应答（返回异常码 {code}）",
+        "{setting}: unit {unit} answers (exception {code}: not to this question, but it is there)",
+        "{setting}：从站 {unit} 有应答（异常码 {code}：设备在线，但不支持所问内容）",
     ),
     "scan.spoilt": (
         "{setting}: unit {unit} bytes that are no frame: wrong speed or parity?",

@@ -26,8 +26,9 @@ from rich.text import Text
 
 from agent.cli import show
 from agent.cli.control import RunDir, answered, plain
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
-from agent.cli.words import LangOption, flag_words, say, tongue
+from agent.cli.words import flag_words, say
 from agent.ipc import Client, IpcError
 from config.limits import LOG_REORDER_MAX, LOG_SHOWN_MAX
 from config.quantity import compatible, convert, parse
@@ -159,7 +160,7 @@ def log(
     as_json: Annotated[bool, typer.Option("--json", help="all that fit, a JSON line each")] = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="a file for the export")] = None,
     run: RunDir = None,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """The record: the newest entries, or with --csv or --json all of them in order."""
     language = tongue(lang)

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from agent.cli.control import AsJson, RunDir, ask, plain
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.pin import ask_pin
 from agent.cli.run import default_run_dir
-from agent.cli.words import LangOption, flag_words, say, tongue
+from agent.cli.words import flag_words, say
 from agent.core.types import Verb
 from config.quantity import compatible, convert, parse
 
@@ -52,7 +53,7 @@ def _simple(app: typer.Typer, name: str, verb: Verb, text: str) -> None:
 
         def reasoned(
             run: RunDir = None, person: Person = None, why: Why = "", as_json: AsJson = False,
-            lang: LangOption = "",
+            lang: LangOption = BY_LOCALE,
         ) -> None:  # fmt: skip
             give(verb, run, person, lang, as_json=as_json, why=why)
 
@@ -60,7 +61,10 @@ def _simple(app: typer.Typer, name: str, verb: Verb, text: str) -> None:
         return
 
     def bare(
-        run: RunDir = None, person: Person = None, as_json: AsJson = False, lang: LangOption = ""
+        run: RunDir = None,
+        person: Person = None,
+        as_json: AsJson = False,
+        lang: LangOption = BY_LOCALE,
     ) -> None:
         give(verb, run, person, lang, as_json=as_json)
 
@@ -74,7 +78,7 @@ def disable(
     run: RunDir = None,
     person: Person = None,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Take a point, zone, output or courier out of service for a time. A fire that stands stays."""
     duration_ns = _duration_ns(length, tongue(lang))
@@ -88,7 +92,7 @@ def enable(
     run: RunDir = None,
     person: Person = None,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Put what was disabled back into service."""
     give(Verb.ENABLE, run, person, lang, as_json=as_json, target=target, why=why)
@@ -101,7 +105,7 @@ def walk_test(
     run: RunDir = None,
     person: Person = None,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Start the walk test of a group, or end it. Anything outside the group stays real."""
     target = group if not group or group.startswith("group/") else f"group/{group}"
@@ -116,7 +120,7 @@ def siren_test(
     run: RunDir = None,
     person: Person = None,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Sound the sirens for a moment. It ends by itself."""
     target = siren if not siren or siren.startswith("output/") else f"output/{siren}"
@@ -130,7 +134,7 @@ def lamp_test(
     run: RunDir = None,
     person: Person = None,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Light every lamp and sound the buzzer for a moment."""
     duration_ns = _duration_ns(length, tongue(lang))
@@ -144,7 +148,7 @@ def classify(
     run: RunDir = None,
     person: Person = None,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Say afterwards what an alarm was: real, false or a test, and why."""
     give(Verb.CLASSIFY, run, person, lang, as_json=as_json, target=target, word=word, why=why)
@@ -155,7 +159,7 @@ def unlock(
     run: RunDir = None,
     person: Person = None,
     as_json: AsJson = False,
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Lift the lock-out after too many wrong PINs. Needs the level configure."""
     give("unlock", run, person, lang, as_json=as_json, name=name)

@@ -7,7 +7,8 @@ import sys
 
 import typer
 
-from agent.cli.words import LangOption, say, tongue
+from agent.cli.language import BY_LOCALE, LangOption, tongue
+from agent.cli.words import say
 from config import pin
 from config.limits import PIN_CHARS_MAX, PIN_DIGITS_MIN
 
@@ -19,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("pin")(make)
 
 
-def make(lang: LangOption = "") -> None:
+def make(lang: LangOption = BY_LOCALE) -> None:
     """Ask for a PIN twice and print its hash for the site file. The PIN itself is kept nowhere."""
     language = tongue(lang)
     digits = ask_pin(language)

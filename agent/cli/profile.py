@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from agent.cli.check import LangOption
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from config.dialects import load_dialect
 from config.limits import SITE_FILE_BYTES_MAX
 from config.problems import EXIT_CONFIG, Problem, Problems, render
@@ -52,8 +52,9 @@ def list_(*, as_json_: JsonOption = False) -> None:
     Console().print(table)
 
 
-def show(name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption = "en") -> None:
+def show(name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption = BY_LOCALE) -> None:
     """What one profile knows."""
+    lang = tongue(lang)
     profile = _load(name, lang)
     if as_json_:
         print(json.dumps(_facts(profile), ensure_ascii=False, indent=1))
@@ -110,8 +111,11 @@ def new(
     print(f"in the site file:  {'panel' if panel else 'profile'}: ./{file.name}")
 
 
-def prove_(name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption = "en") -> None:
+def prove_(
+    name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption = BY_LOCALE
+) -> None:
     """Simulate the device and compare every word of every rule, read by the real bus master."""
+    lang = tongue(lang)
     import logging  # noqa: PLC0415 -- only to calm pymodbus
 
     from agent.commission.prove import prove  # noqa: PLC0415 -- brings pymodbus

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.cli.control import answered, plain
+from agent.cli.language import LangOption, tongue
 from agent.cli.run import default_run_dir
-from agent.cli.words import LangOption, tongue
 from agent.ipc import Client, Message
 
 

@@ -41,7 +41,8 @@ def run(
     from agent.cli.check import compile_or_exit  # noqa: PLC0415 -- pydantic, only for a compile
 
     sockets = run_dir or state / "run"
-    sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for directory in (state, sockets):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     plan_file = state / "plan.cbor"
     plan = compile_or_exit(site, plan_file)
     if not (state / "keys" / "device.key").exists():

@@ -64,6 +64,8 @@ def parts(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
         yield outputs(status["outputs"], language)
     if status["panels"]:
         yield panels(status["panels"], language)
+    if status["texts"]:
+        yield texts(status["texts"], language)
     if status["active"]:
         yield points(say("active", language), status["active"], language)
     yield lines(status["lines"], language)
@@ -97,7 +99,8 @@ def panels(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
         told = [
             f"{r['address'] or '-'}: {flag_words(r['flags'], language)}" for r in panel["standing"]
         ]
-        link = say("down" if panel["lost"] else "up", language)
+        word = "down" if panel["lost"] else "up" if panel["supervised"] else "unsupervised"
+        link = say(word, language)
         body.append([panel["name"], link, "; ".join(told[:ROWS_MAX])])
     return table("panels", ["name", "link", "text"], body, language)
 
@@ -108,7 +111,7 @@ def points(title: str, rows: Sequence[Mapping[str, Any]], language: str) -> Tabl
         [
             row["name"],
             flags(row["flags"], language),
-            "-" if row["value"] is None else f"{row['value']:g} {row['unit']}",
+            _value(row),
             say(f"quality.{row['quality']}", language),
             say("yes", language) if row["acknowledged"] else "",
         ]
@@ -117,6 +120,19 @@ def points(title: str, rows: Sequence[Mapping[str, Any]], language: str) -> Tabl
     return table(
         title, ["name", "flags", "value", "quality", "seen"], body, language, most=len(body)
     )
+
+
+def _value(row: Mapping[str, Any]) -> RenderableType:
+    if row.get("text") is not None:
+        return Text(row["text"])  # a device's own words are no markup
+    return "-" if row["value"] is None else f"{row['value']:g} {row['unit']}"
+
+
+def texts(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
+    """What devices say in words."""
+    body = [[r["name"], Text(r["text"] or "-"), say(f"quality.{r['quality']}", language)]
+            for r in rows]  # fmt: skip
+    return table("texts", ["name", "text", "quality"], body, language)
 
 
 def lines(rows: Sequence[Sequence[Any]], language: str) -> Table:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agent.cli.check import SiteArgument
-from agent.cli.language import BY_LOCALE, LocaleOption, language
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.line_words import words
 from agent.commission.lines import ToolError
 from agent.commission.point_table import Target, fragment, table
@@ -45,10 +45,10 @@ def import_(
         str, typer.Option(help="addresses are those of this profile: 1-23, l1d23")
     ] = "",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="instead of stdout")] = None,
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Turn a point table into the device and the zones of a site file."""
-    lang = language(lang)
+    lang = tongue(lang)
     try:
         found = _profile(profile, out.parent if out is not None else Path())
         text = fragment(read_table(file), Target(device, link, unit, poll, found))
@@ -79,9 +79,13 @@ def _profile(name: str, directory: Path) -> Profile | None:
     elif name in profile_names():
         found = load_profile(name, problems)
     else:
-        raise ToolError(f"no profile is called '{name}'; see 'embergate profile list'")
+        raise ToolError(
+            f"no profile is called '{name}'; see 'embergate profile list'",
+            f"没有名为“{name}”的设备模板；请用“embergate profile list”查看",
+        )
     if found is None:
-        raise ToolError(render(problems.in_order()).rstrip())
+        listed = problems.in_order()
+        raise ToolError(render(listed, "en").rstrip(), render(listed, "zh").rstrip())
     return found
 
 
@@ -89,10 +93,10 @@ def export(
     site: SiteArgument,
     file: Annotated[Path, typer.Argument(help="the .csv or .xlsx file to make")],
     *,
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Write the points of a site as a table."""
-    lang = language(lang)
+    lang = tongue(lang)
     checked = check_file(site)
     problems = Problems()
     data = read_bytes(site, problems) if checked.site is not None else None

@@ -22,8 +22,9 @@ from rich.text import Text
 
 from agent.cli import show
 from agent.cli.control import RunDir, request
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
-from agent.cli.words import LangOption, say, tongue
+from agent.cli.words import say
 from agent.ipc import IpcError, Message, Refused
 from agent.viewer import Viewer
 from config.limits import TOP_DRAW_NS, TOP_POINTS_MAX, TOP_RETRY_NS, TOP_TREND_SAMPLES, S
@@ -42,7 +43,7 @@ def top(
     run: RunDir = None,
     once: Annotated[bool, typer.Option("--once", help="one picture, then end")] = False,
     match: Annotated[str, typer.Option(help="show points whose name has this in it")] = "",
-    lang: LangOption = "",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """All of it, live: state, alarms in order, zones, points with trends, links, destinations."""
     language = tongue(lang)

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from agent.cli.check import SiteArgument
-from agent.cli.language import BY_LOCALE, LocaleOption, language
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.line_tools import ForTime, JsonOption, finish, time_ns
 from agent.cli.line_words import words
 from agent.commission.lines import ToolError
@@ -38,10 +38,10 @@ def watch(
     *,
     duration: ForTime = "10min",
     as_json_: JsonOption = False,
-    lang: LocaleOption = BY_LOCALE,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Show a device's points as they are read. The line must not be in use: stop the gateway."""
-    lang = language(lang)
+    lang = tongue(lang)
     checked = check_file(site)
     if checked.plan is None:
         typer.echo(render(checked.problems, lang, checked.left_off), err=True, nl=False)
@@ -70,6 +70,8 @@ def watch(
 def _text(row: Row, lang: str) -> str:
     if not row.mono_ns:
         return "-"
+    if row.text is not None and row.quality is Quality.GOOD:
+        return row.text
     if row.quality is not Quality.GOOD or math.isnan(row.value):
         return words(row.quality.name.lower(), lang)
     if row.state:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from typing import Annotated
 
-import typer
+from config.messages import Pair
+from config.problems import LANGUAGES
 
-LangOption = Annotated[str, typer.Option("--lang", help="en or zh; default: by locale")]
-LANGUAGES = ("en", "zh")
-
-Pair = tuple[str, str]
 TEXTS: dict[str, Pair] = {
     "normal": ("normal", "正常"),
     "yes": ("yes", "是"),
@@ -78,6 +73,7 @@ TEXTS: dict[str, Pair] = {
     "active": ("points in alarm or fault", "报警或故障点位"),
     "points": ("points", "点位"),
     "lines": ("lines", "线路"),
+    "texts": ("texts of devices", "设备文本"),
     "couriers": ("couriers", "传输"),
     "col.name": ("name", "名称"),
     "col.flags": ("state", "状态"),
@@ -103,6 +99,7 @@ TEXTS: dict[str, Pair] = {
     "unknown": ("-", "-"),
     "up": ("up", "正常"),
     "down": ("DOWN", "中断"),
+    "unsupervised": ("up, unsupervised: it prints events only", "正常，无监视：仅输出事件"),
     "mismatch": ("DOES NOT READ AS ORDERED", "回读不符"),
     "record.none": (
         "the record process does not answer; events wait in memory",
@@ -129,18 +126,6 @@ TEXTS: dict[str, Pair] = {
         "“{value}”不是时间；请写 2026-11-22、“2026-11-22 14:30”或 2h（之前）",
     ),
 }  # fmt: skip
-
-
-def tongue(lang: str) -> str:
-    """The language: as asked for, else that of the locale, else English."""
-    if lang:
-        if lang not in LANGUAGES:
-            raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
-        return lang
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := os.environ.get(name):
-            return "zh" if value.casefold().startswith("zh") else "en"
-    return "en"
 
 
 def say(key: str, language: str, **args: object) -> str:

@@ -33,9 +33,15 @@ def parse_line(text: str, *, baud: int = 9600, parity: str = "none", stop_bits: 
     if text.startswith("/"):
         if baud not in BAUDS:
             known = ", ".join(str(b) for b in BAUDS)
-            raise ToolError(f"--baud: expected one of {known}; found {baud}")
+            raise ToolError(
+                f"--baud: expected one of {known}; found {baud}",
+                f"--baud：应为 {known} 之一；实际为 {baud}",
+            )
         if parity not in PARITIES:
-            raise ToolError(f"--parity: expected none, even or odd; found '{parity}'")
+            raise ToolError(
+                f"--parity: expected none, even or odd; found '{parity}'",
+                f"--parity：应为 none、even 或 odd；实际为“{parity}”",
+            )
         return Line(
             text, LineKind.RS485, serial_port=text, baud=baud, parity=PARITIES[parity],
             stop_bits=stop_bits, reply_timeout_ns=REPLY_TIMEOUT_NS_DEFAULT,

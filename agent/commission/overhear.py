@@ -46,7 +46,7 @@ async def overhear(
     try:
         await link.open()
     except LinkError as e:
-        raise ToolError(f"{e}") from e
+        raise ToolError(str(e), e.zh) from e
     try:
         async with asyncio.timeout(wait_ns / S):
             text = await ended

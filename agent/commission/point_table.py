@@ -60,7 +60,7 @@ class Target:
 class _Made:
     points: dict[str, str] = field(default_factory=dict)  # name: flow map
     zones: dict[str, list[str]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: list[tuple[str, str]] = field(default_factory=list)  # in English and Chinese
 
 
 def fragment(rows: Rows, target: Target) -> str:
@@ -74,13 +74,23 @@ def fragment(rows: Rows, target: Target) -> str:
         if cells and cells.get("device", target.device) == target.device:
             _row(number, cells, target, made)
     if not made.points and not made.problems:
-        made.problems.append(f"the table has no row for device '{target.device}'")
+        made.problems.append(
+            (
+                f"the table has no row for device '{target.device}'",
+                f"表格中没有设备“{target.device}”的行",
+            )
+        )
     if len(made.points) > POINTS_MAX:
-        made.problems.append(f"{len(made.points)} points are more than {POINTS_MAX}")
+        count = len(made.points)
+        made.problems.append(
+            (f"{count} points are more than {POINTS_MAX}", f"{count} 个点位超过上限 {POINTS_MAX}")
+        )
     if made.problems:
         left = len(made.problems) - TABLE_PROBLEMS_MAX
-        more = [f"... and {left} more problems"] if left > 0 else []
-        raise ToolError("\n".join(made.problems[:TABLE_PROBLEMS_MAX] + more))
+        shown = made.problems[:TABLE_PROBLEMS_MAX]
+        if left > 0:
+            shown.append((f"... and {left} more problems", f"……另有 {left} 个问题"))
+        raise ToolError("\n".join(en for en, _ in shown), "\n".join(zh for _, zh in shown))
     return _text(target, made)
 
 
@@ -94,40 +104,53 @@ def _columns(header: Sequence[str]) -> dict[str, int]:
         if name not in _HEADERS and name not in _KEYS:
             raise ToolError(
                 f"row 1: the column '{text[:40]}' is neither one of {', '.join(_HEADERS)} nor a "
-                "key of a point in the site file"
+                "key of a point in the site file",
+                f"第 1 行：列“{text[:40]}”既不是 {'、'.join(_HEADERS)} 之一，"
+                "也不是站点文件中点位的键",
             )
         if name in out:
-            raise ToolError(f"row 1: two columns mean '{name}'")
+            raise ToolError(f"row 1: two columns mean '{name}'", f"第 1 行：有两列都表示“{name}”")
         out[name] = k
     missing = [n for n in ("name", "address") if n not in out]
     if missing:
-        raise ToolError(f"row 1: expected the columns {', '.join(COLUMNS)}; "
-                        f"missing: {', '.join(missing)}")  # fmt: skip
+        raise ToolError(
+            f"row 1: expected the columns {', '.join(COLUMNS)}; missing: {', '.join(missing)}",
+            f"第 1 行：应有列 {'、'.join(COLUMNS)}；缺少：{'、'.join(missing)}",
+        )
     return out
 
 
 def _row(number: int, cells: dict[str, str], target: Target, made: _Made) -> None:
-    def problem(text: str) -> None:
-        made.problems.append(f"row {number}: {text}")
+    def problem(text: str, zh: str) -> None:
+        made.problems.append((f"row {number}: {text}", f"第 {number} 行：{zh}"))
 
     place = _place(cells.get("address", ""), target.profile)
     if place is None:
-        problem(f"the address '{cells.get('address', '')[:40]}' is neither a register nor a point "
-                "of the profile")  # fmt: skip
+        address = cells.get("address", "")[:40]
+        problem(
+            f"the address '{address}' is neither a register nor a point of the profile",
+            f"地址“{address}”既不是寄存器，也不是设备模板中的点位",
+        )
         return
     keys = {key: cells[key] for key in _KEYS if key in cells}
     if place[0] == "register":
         kind = _kind(cells.get("kind", ""))
         if kind is None:
-            problem(f"the kind '{cells.get('kind', '')[:40]}' is not known; "
-                    f"write one of: {', '.join(KINDS)}")  # fmt: skip
+            found = cells.get("kind", "")[:40]
+            problem(
+                f"the kind '{found}' is not known; write one of: {', '.join(KINDS)}",
+                f"类型“{found}”未知；可选：{'、'.join(KINDS)}",
+            )
             return
         keys["kind"] = kind
     entries = [f"{place[0]}: {_quoted(place[1])}"]
     for key, text in keys.items():
         value = _value(text)
         if value is None:
-            problem(f"'{text[:40]}' cannot be the value of '{key}'")
+            problem(
+                f"'{text[:40]}' cannot be the value of '{key}'",
+                f"“{text[:40]}”不能作为“{key}”的值",
+            )
             return
         entries.append(f"{key}: {value}")
     name = _free_name(cells.get("name", ""), cells.get("number", str(number - 1)), made.points)

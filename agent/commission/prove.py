@@ -18,13 +18,14 @@ import numpy as np
 
 from agent.commission.proof_site import bench
 from config.limits import PROFILE_PROOF_STEP_NS, S
-from config.plan import NO_BIT, Plan
+from config.plan import Plan
 from config.problems import Problem
 from config.profile_facts import Example
 from config.profiles import Profile
+from config.value_types import NO_BIT
 from config.words import FLAG_WORDS, Mode, Quality
 from drivers.modbus.master import BusMaster
-from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock, TextReading
 from drivers.simulator.building import Building
 from drivers.simulator.fields import RAW_LIMITS, Field, base_type, raw_of, words_of
 from drivers.simulator.states import flag_names, flags_of
@@ -95,6 +96,7 @@ class _Sink:
         self.quality = np.full(points, int(Quality.NOT_READY), np.uint8)
         self.blocks = [0] * polls
         self.outputs: dict[int, bool | None] = {}
+        self.texts: dict[int, str | None] = {}
         self.last_failure = ""
         self.came = asyncio.Event()
 
@@ -106,6 +108,10 @@ class _Sink:
 
     def failed(self, failure: PollFailure) -> None:
         self.last_failure = f"{failure.why}"
+        self.came.set()
+
+    def text(self, reading: TextReading) -> None:
+        self.texts[reading.text] = reading.value
         self.came.set()
 
     def read_back(self, read_back: ReadBack) -> None:

@@ -58,9 +58,11 @@ async def scan(
             await _refuse_busy(asker, plan.listen_ns)
             here = await _units(asker, plan, setting_text(setting), step)
         except LinkError as e:
+            if not e.in_use:
+                raise
             raise ToolError(
                 f"{e}; a scan needs the line for itself: stop what polls it",
-                f"{e}；扫描须独占线路：请先停止正在轮询的程序",
+                f"{e.zh}；扫描须独占线路：请先停止正在轮询的程序",
             ) from e
         finally:
             asker.close()

@@ -24,7 +24,10 @@ def read_table(path: Path) -> Rows:
     """All rows with something in them, as texts. Raises ToolError."""
     try:
         if path.stat().st_size > TABLE_FILE_BYTES_MAX:
-            raise ToolError(f"{path}: is larger than {TABLE_FILE_BYTES_MAX} bytes")
+            raise ToolError(
+                f"{path}: is larger than {TABLE_FILE_BYTES_MAX} bytes",
+                f"{path}：文件大于 {TABLE_FILE_BYTES_MAX} 字节",
+            )
         data = path.read_bytes()
     except OSError as e:
         raise ToolError(
@@ -62,7 +65,9 @@ def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
             f"{path}：文件已存在，未作改动；请另取名称",
         ) from e
     except OSError as e:
-        raise ToolError(f"{path}: cannot be written: {e.strerror}") from e
+        raise ToolError(
+            f"{path}: cannot be written: {e.strerror}", f"{path}：无法写入：{e.strerror}"
+        ) from e
 
 
 def _csv_rows(path: Path, data: bytes) -> Rows:
@@ -72,12 +77,17 @@ def _csv_rows(path: Path, data: bytes) -> Rows:
         try:
             text = data.decode("gb18030")
         except UnicodeDecodeError as e:
-            raise ToolError(f"{path}: expected text in UTF-8 or GB18030") from e
+            raise ToolError(
+                f"{path}: expected text in UTF-8 or GB18030",
+                f"{path}：应为 UTF-8 或 GB18030 编码的文本",
+            ) from e
     separator = max(",;\t", key=text.split("\n", 1)[0].count)
     try:
         return _bounded(path, csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as e:
-        raise ToolError(f"{path}: this is not a CSV file: {e}") from e
+        raise ToolError(
+            f"{path}: this is not a CSV file: {e}", f"{path}：不是 CSV 文件：{e}"
+        ) from e
 
 
 def _xlsx_rows(path: Path, data: bytes) -> Rows:
@@ -86,7 +96,10 @@ def _xlsx_rows(path: Path, data: bytes) -> Rows:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:
             if sum(i.file_size for i in packed.infolist()) > TABLE_UNPACKED_BYTES_MAX:
-                raise ToolError(f"{path}: unpacks to more than {TABLE_UNPACKED_BYTES_MAX} bytes")
+                raise ToolError(
+                    f"{path}: unpacks to more than {TABLE_UNPACKED_BYTES_MAX} bytes",
+                    f"{path}：解压后大于 {TABLE_UNPACKED_BYTES_MAX} 字节",
+                )
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         sheet = book.worksheets[0]
         rows = sheet.iter_rows(values_only=True, max_col=TABLE_COLUMNS_MAX,
@@ -95,7 +108,10 @@ def _xlsx_rows(path: Path, data: bytes) -> Rows:
     except ToolError:
         raise
     except Exception as e:  # foreign bytes: whatever the library says of them
-        raise ToolError(f"{path}: this is not an XLSX file: {type(e).__name__}") from e
+        raise ToolError(
+            f"{path}: this is not an XLSX file: {type(e).__name__}",
+            f"{path}：不是 XLSX 文件：{type(e).__name__}",
+        ) from e
 
 
 def _cell(value: object) -> str:
@@ -110,10 +126,16 @@ def _bounded(path: Path, rows: object) -> Rows:
     out: Rows = []
     for number, row in enumerate(rows, 1):  # type: ignore[arg-type, var-annotated]  # -- two readers
         if number > TABLE_ROWS_MAX:
-            raise ToolError(f"{path}: has more than {TABLE_ROWS_MAX} rows")
+            raise ToolError(
+                f"{path}: has more than {TABLE_ROWS_MAX} rows",
+                f"{path}：超过 {TABLE_ROWS_MAX} 行",
+            )
         cells = [str(c).strip() for c in row[:TABLE_COLUMNS_MAX]]
         if any(len(c) > TABLE_CELL_CHARS_MAX for c in cells):
-            raise ToolError(f"{path}: row {number}: a cell has over {TABLE_CELL_CHARS_MAX} letters")
+            raise ToolError(
+                f"{path}: row {number}: a cell has over {TABLE_CELL_CHARS_MAX} letters",
+                f"{path}：第 {number} 行：有单元格超过 {TABLE_CELL_CHARS_MAX} 个字符",
+            )
         out.append(cells)
     while out and not any(out[-1]):
         out.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from config.limits import S
 from config.plan import Plan
 from config.words import Mode, Quality
 from drivers.modbus.master import BusMaster
-from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock, TextReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Row:
     unit: str
     state: bool
     mono_ns: int  # 0: no reading yet
+    text: str | None = None  # of a text, what it says
 
 
 class Watched:
@@ -36,17 +38,25 @@ class Watched:
         owners = np.frombuffer(plan.points.devices, "<u2")
         self.points = [int(i) for i in np.flatnonzero(owners == device)]
         self._rows: dict[int, tuple[float, int, int]] = {}
+        self._texts: dict[int, TextReading] = {}
         self.trouble = "no answer yet"
         self.blocks = 0
 
     def rows(self) -> list[Row]:
-        """The points of the device, in the order of the plan."""
+        """The points of the device, in the order of the plan, then its texts."""
         table = self.plan.points
         out = []
         for i in self.points:
             value, quality, mono_ns = self._rows.get(i, (float("nan"), Quality.NOT_READY, 0))
             state = table.modes[i] == Mode.STATE
             out.append(Row(table.names[i], value, Quality(quality), table.units[i], state, mono_ns))
+        for i, text in enumerate(self.plan.texts):
+            said = self._texts.get(i)
+            if said is None:
+                out.append(Row(text.name, math.nan, Quality.NOT_READY, "", False, 0))
+                continue
+            well = Quality.BAD if said.value is None else Quality.GOOD
+            out.append(Row(text.name, math.nan, well, "", False, said.mono_ns, said.value or ""))
         return out
 
     def block(self, block: ReadingBlock) -> None:
@@ -61,6 +71,11 @@ class Watched:
         code = f" {failure.exception_code}" if failure.exception_code else ""
         self.trouble = f"{failure.why}{code}"
 
+    def text(self, reading: TextReading) -> None:
+        self.trouble = ""
+        self.blocks += 1
+        self._texts[reading.text] = reading
+
     def read_back(self, read_back: ReadBack) -> None:
         assert read_back.output >= 0, "a watched plan has no outputs"
 
@@ -72,12 +87,17 @@ def only_device(plan: Plan, name: str) -> tuple[Plan, int]:
     """The plan with the polls of one device and no outputs, and its index. Raises ToolError."""
     names = [d.name for d in plan.devices]
     if name not in names:
-        raise ToolError(f"no device is called '{name}'; the site has: {', '.join(names[:20])}")
+        known = ", ".join(names[:20])
+        raise ToolError(
+            f"no device is called '{name}'; the site has: {known}",
+            f"没有名为“{name}”的设备；该站点有：{known}",
+        )
     device = names.index(name)
     polls = tuple(p for p in plan.polls if p.device == device)
-    if not polls:
-        raise ToolError(f"device '{name}' has no points to watch")
-    return replace(plan, polls=polls, outputs=(), effects=()), device
+    texts = tuple(t for t in plan.texts if t.device == device)
+    if not polls and not texts:
+        raise ToolError(f"device '{name}' has no points to watch", f"设备“{name}”没有可查看的点位")
+    return replace(plan, polls=polls, texts=texts, outputs=(), effects=()), device
 
 
 async def watch(

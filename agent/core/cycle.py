@@ -34,6 +34,7 @@ from agent.core import (
     recall,
     records,
     signals,
+    texts,
     walktest,
     zones,
 )
@@ -101,7 +102,8 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     assert len(inputs.blocks) <= BLOCKS_PER_CYCLE_MAX
     assert len(inputs.commands) <= COMMANDS_PER_CYCLE_MAX
     assert len(inputs.notices) <= NOTICES_MAX
-    for bounded in (inputs.failures, inputs.read_backs, inputs.lines, inputs.panel_events):
+    for bounded in (inputs.failures, inputs.read_backs, inputs.lines, inputs.panel_events,
+                    inputs.texts):  # fmt: skip
         assert len(bounded) <= INPUTS_PER_CYCLE_MAX
     out: list[Record] = []
     orders: list[Order] = []
@@ -116,6 +118,8 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     for event in inputs.panel_events:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
     _samples(state, inputs, now, out)
+    for reading in inputs.texts:
+        out += texts.take(state.texts, state.site.plan, reading)
     pressed, more = signals.step(state, inputs, now)
     out += more
     for command in pressed:

@@ -14,6 +14,7 @@ from agent.core import (
     health,
     panel,
     signals,
+    texts,
     walktest,
     zones,
 )
@@ -42,4 +43,5 @@ class State:
     health: health.Health | None = None  # made by the first cycle, which knows when it is
     notices: dict[str, Notice] = field(default_factory=dict)  # faults that stand
     recalled: bool = False  # the alarm state from before the start is known
+    texts: texts.Texts = field(default_factory=texts.Texts)
     saved: bytes = b""  # the last snapshot that was handed out

@@ -7,7 +7,15 @@ from enum import IntEnum, StrEnum
 from typing import Any
 
 from config.words import Lane
-from drivers.reading import InputLevel, LineState, PanelEvent, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import (
+    InputLevel,
+    LineState,
+    PanelEvent,
+    PollFailure,
+    ReadBack,
+    ReadingBlock,
+    TextReading,
+)
 
 
 class ClockState(IntEnum):
@@ -105,6 +113,7 @@ class Inputs:
     read_backs: tuple[ReadBack, ...] = ()
     lines: tuple[LineState, ...] = ()
     notices: tuple[Notice, ...] = ()
+    texts: tuple[TextReading, ...] = ()
     # Persisted alarm state, merged in: it adds, it never clears. b"" says that there is none, which
     # is knowledge too: outputs that the latch holds on without a cause may then go off.
     recalled: bytes | None = None
@@ -139,7 +148,7 @@ class Record:
     source: str
     # "point", "zone", "panel", "output", "effect", "device", "line", "operator", "system",
     # "counters", "disablement", "test", "delay", "classification", "manual",
-    # "input", "duty", "output_test"
+    # "input", "duty", "output_test", "text"
     what: str
     mono_ns: int
     body: dict[str, Any] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from agent.core import (
     kernels,
     panel,
     signals,
+    texts,
     walktest,
 )
 from agent.core.detect import readiness
@@ -49,17 +50,20 @@ def status(state: State, now: Now) -> dict[str, Any]:
     return {
         **head(state, now),
         "zones": _zones(state),
-        **around(state),
+        **around(state, now),
     }
 
 
-def around(state: State) -> dict[str, Any]:
-    """Outputs and panels: what is not points and zones."""
-    return {"outputs": _outputs(state), "panels": _panels(state)}
+def around(state: State, now: Now) -> dict[str, Any]:
+    """Outputs, panels and the first STATUS_ACTIVE_MAX texts: what is not points and zones."""
+    plan = state.site.plan
+    said = texts.rows(state.texts, plan, now.mono_ns, 0, STATUS_ACTIVE_MAX)
+    told = [{key: row[key] for key in ("name", "text", "quality")} for row in said]
+    return {"outputs": _outputs(state), "panels": _panels(state), "texts": told}
 
 
 def head(state: State, now: Now) -> dict[str, Any]:
-    """The status without its zones, outputs and panels."""
+    """The status without its zones, outputs, panels and texts."""
     alarms, site = state.alarms, state.site
     faults = _faults(state)
     flags = int(np.bitwise_or.reduce(alarms.flags, initial=0))
@@ -242,10 +246,13 @@ def _faults(state: State) -> list[dict[str, str]]:
 
 
 def points(state: State, now: Now, first: int, count: int) -> list[dict[str, Any]]:
-    """Points `first` to `first + count` of the plan, in order of stable id."""
+    """Points `first` to `first + count` of the plan, in order of stable id; behind all, texts."""
     assert first >= 0
     assert count >= 0
-    return _rows(state, now, np.arange(first, min(first + count, len(state.site))))
+    size, plan = len(state.site), state.site.plan
+    rows = _rows(state, now, np.arange(first, min(first + count, size)))
+    left = count - len(rows)
+    return rows + texts.rows(state.texts, plan, now.mono_ns, max(0, first - size), left)
 
 
 def _rows(state: State, now: Now, at: np.ndarray[Any, Any]) -> list[dict[str, Any]]:

@@ -78,7 +78,8 @@ class Control:
     def _points(self, _: Connection, message: Message) -> Message:
         first, count = _page(message, POINTS_PAGE_MAX)
         rows = view.points(self._runtime.state, self._runtime.clock.now(), first, count)
-        return {"points": rows, "total": len(self._runtime.plan.points)}
+        plan = self._runtime.plan
+        return {"points": rows, "total": len(plan.points) + len(plan.texts)}
 
     def _page_of_names(self, _: Connection, message: Message) -> Message:
         first, count = _page(message, FANOUT_PAGE)

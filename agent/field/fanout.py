@@ -117,7 +117,7 @@ class Fanout:
     def _shared(self) -> Message:
         runtime = self._runtime
         now = runtime.clock.now()
-        parts = view.around(runtime.state)
+        parts = view.around(runtime.state, now)
         return {
             "e": "view",
             "seq": self._seq,

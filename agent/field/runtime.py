@@ -51,6 +51,7 @@ from drivers.reading import (
     PollFailure,
     ReadBack,
     ReadingBlock,
+    TextReading,
 )
 from drivers.siren.gpio import GpioLines
 
@@ -94,6 +95,7 @@ class Runtime:
         self._link: RecordLink | None = None
         self._blocks: list[ReadingBlock] = []
         self._failures: list[PollFailure] = []
+        self._texts: list[TextReading] = []
         self._read_backs: list[ReadBack] = []
         self._lines: list[LineState] = []
         self._panel_events: list[PanelEvent] = []
@@ -158,6 +160,11 @@ class Runtime:
         """A poll gave nothing."""
         self._failures.append(failure)
         self._bound(self._failures)
+
+    def text(self, reading: TextReading) -> None:
+        """A text of a device was read."""
+        self._texts.append(reading)
+        self._bound(self._texts)
 
     def read_back(self, read_back: ReadBack) -> None:
         """An output was read."""
@@ -261,6 +268,7 @@ class Runtime:
             read_backs=tuple(self._read_backs),
             lines=tuple(self._lines),
             notices=tuple(self._notices.values()),
+            texts=tuple(self._texts),
             recalled=self._recalled,
             levels=tuple(self._levels),
             deliveries=tuple(self._deliveries.values()),
@@ -270,6 +278,7 @@ class Runtime:
         self._heard = self._heard or self._recalled is not None
         first = not self.first_cycle_ns and bool(self._blocks)
         self._panel_events.clear()
+        self._texts.clear()
         for queue in (self._blocks, self._failures, self._commands, self._read_backs, self._lines):
             queue.clear()
         for named in (self._notices, self._deliveries, self._duty_checks):

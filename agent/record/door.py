@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping
 from functools import partial
 
 from agent.ipc import Connection, Handler, Message, Refused, Role
-from config.limits import DISK_OPEN_ASK_NS, DISK_OPEN_LOOK_NS, S
+from config.limits import DISK_OPEN_LOOK_NS, RECORD_RETRY_NS, S
 
 _LOOKS = {
     "status": Role.VIEW, "log": Role.VIEW, "proposals": Role.VIEW,
@@ -47,7 +47,7 @@ class Door:
         if isinstance(fires, int) and fires > 0:
             self.hurry.set()
         elif fires == 0:
-            await self._within(DISK_OPEN_ASK_NS)
+            await self._within(RECORD_RETRY_NS)
         return await self._pass("hello", connection, message)
 
     async def _look(self, verb: str, connection: Connection, message: Message) -> Message:

@@ -108,13 +108,18 @@ def direction_of(fd: int, line: Line, ioctl: Ioctl = fcntl.ioctl) -> RtsSwitch |
     if asked is Direction.DRIVER:
         raise LinkError(
             f"serial port {line.serial_port}: its driver knows no RS-485 direction control; "
-            "write 'rs485: rts', or 'rs485: none' for an adapter that turns around by itself"
+            "write 'rs485: rts', or 'rs485: none' for an adapter that turns around by itself",
+            f"串口 {line.serial_port}：其驱动不支持 RS-485 收发方向控制；"
+            "请写 rs485: rts；适配器自动换向时写 rs485: none",
         )
     switch = RtsSwitch(fd, line, ioctl)
     try:
         switch.receive()
     except OSError as e:
         if asked is Direction.RTS:
-            raise LinkError(f"serial port {line.serial_port}: it has no RTS: {e.strerror}") from e
+            raise LinkError(
+                f"serial port {line.serial_port}: it has no RTS: {e.strerror}",
+                f"串口 {line.serial_port}：没有 RTS 信号：{e.strerror}",
+            ) from e
         return None  # a port without RTS has nothing to turn around
     return switch

@@ -29,12 +29,16 @@ def find_port(port: str, directory: Path | None = None) -> str:
     except FileNotFoundError:
         names = []
     except OSError as e:
-        raise LinkError(f"serial port {port}: {folder}: {e.strerror}") from e
+        raise LinkError(
+            f"serial port {port}: {folder}: {e.strerror}", f"串口 {port}：{folder}：{e.strerror}"
+        ) from e
     found = [name for name in names if part in name]
     if len(found) != 1:
         listed = ", ".join(found or names) or "none is plugged in"
         raise LinkError(
             f"serial port {port}: expected one name with '{part}' in {folder}, "
-            f"found {len(found)}: {listed}"
+            f"found {len(found)}: {listed}",
+            f"串口 {port}：{folder} 中应有且仅有一个名称含“{part}”，"
+            f"实际 {len(found)} 个：{', '.join(found or names) or '未插入任何设备'}",
         )
     return str(folder / found[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import termios
 from collections.abc import Callable
@@ -54,7 +55,11 @@ class SerialLink(DescriptorStream):
                 exclusive=True,
             )
         except (OSError, ValueError, termios.error) as e:  # SerialException is an OSError
-            raise LinkError(f"serial port {self._line.serial_port}: {_reason(e)}") from e
+            text, zh = _reason(e)
+            port_name = self._line.serial_port
+            raise LinkError(
+                f"serial port {port_name}: {text}", f"串口 {port_name}：{zh}", in_use=_locked(e)
+            ) from e
         with contextlib.suppress(OSError, ValueError, NotImplementedError):
             # USB adapters hold bytes back for up to 16 ms; a pseudo-terminal cannot be told.
             port.set_low_latency_mode(True)
@@ -93,8 +98,27 @@ class SerialLink(DescriptorStream):
             switch.after(len(data))
 
 
-def _reason(e: Exception) -> str:
+def _locked(e: Exception) -> bool:
+    return "exclusively lock" in str(e)  # pyserial's words for a lock that another holds
+
+
+def _reason(e: Exception) -> tuple[str, str]:
+    """Why a port does not open, in English and Chinese."""
     text = str(e)
-    if "exclusively lock" in text:
-        return "in use by another process; a line has one master"
-    return text
+    if _locked(e):
+        return (
+            "in use by another process; a line has one master",
+            "已被其他进程占用；一条线路只能有一个主站",
+        )
+    number = e.errno if isinstance(e, OSError) else None
+    if number == errno.ENOENT:
+        return (
+            "there is no such port (is the adapter plugged in?)",
+            "端口不存在（适配器是否已插好？）",
+        )
+    if number in (errno.EACCES, errno.EPERM):
+        return (
+            "this user may not open it; join the group of the port (ls -l shows it), or use sudo",
+            "当前用户无权打开；请加入该端口所属的用户组（用 ls -l 查看），或使用 sudo",
+        )
+    return text, f"无法打开：{text}"

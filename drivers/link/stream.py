@@ -18,7 +18,20 @@ _DRAIN_READS_MAX = 4  # a line that babbles faster than this is jammed; draining
 
 
 class LinkError(Exception):
-    """A link could not be opened. The text says what was tried and what was found."""
+    """A link could not be opened. The text says what was tried and what was found.
+
+    zh: the same in Chinese; without it the English text stands for both. in_use: somebody else
+    has it.
+    """
+
+    def __init__(self, text: str, zh: str = "", *, in_use: bool = False) -> None:
+        super().__init__(text)
+        self.zh = zh or text
+        self.in_use = in_use
+
+    def text(self, lang: str) -> str:
+        """In that language."""
+        return self.zh if lang == "zh" else str(self)
 
 
 class Link(Protocol):

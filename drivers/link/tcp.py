@@ -46,10 +46,15 @@ class TcpLink(DescriptorStream):
                 peer = await self._connect()
         except TimeoutError as e:
             wait_ms = CONNECT_TIMEOUT_NS // MS
-            raise LinkError(f"{self._where()}: no connection within {wait_ms} ms") from e
+            raise LinkError(
+                f"{self._where()}: no connection within {wait_ms} ms",
+                f"{self._where()}：{wait_ms} 毫秒内未能连接",
+            ) from e
         except (OSError, UnicodeError) as e:  # UnicodeError: a host name that cannot be one
             reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-            raise LinkError(f"{self._where()}: {reason}") from e
+            raise LinkError(
+                f"{self._where()}: {reason}", f"{self._where()}：连接失败：{reason}"
+            ) from e
         self.attach(peer.fileno(), peer.close)
 
     def _where(self) -> str:

@@ -11,6 +11,7 @@ line V1.02, 2.5.1 (RTU, CRC); Modbus messaging on TCP/IP V1.0b, 3.1.3 (MBAP head
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -307,6 +308,10 @@ def mbap_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
     return _MBAP.pack(transaction, 0, len(pdu) + 1, unit) + pdu
 
 
+# Protocol 0, a length of 3 to 254, the unit, the function.
+_MBAP_MIDDLE = re.compile(rb"\0\0\0[\x03-\xfe]..", re.DOTALL)
+
+
 class MbapMatcher:
     """On TCP the transaction id tells a stale reply; the expected header is looked for as a whole,
     so that a broken frame in the stream costs that frame and nothing behind it."""
@@ -385,17 +390,22 @@ class MbapMatcher:
         del self._buffer[:end]
 
     def _classify(self, data: bytes) -> None:
-        at = 0
-        while at < len(data):
-            if len(data) - at > _MBAP.size:
-                _, protocol, length, unit = _MBAP.unpack_from(data, at)
-                end = at + 6 + length
-                if protocol == 0 and 3 <= length <= 254 and end <= len(data):
-                    if unit == self._unit:
-                        self._discards.stale += 1
-                    else:
-                        self._discards.foreign += 1
-                    at = end
-                    continue
-            self._discards.garbage_bytes += 1
-            at += 1
+        """Count what is thrown away. Noise is passed over as fast as memory goes: a flood of it
+        must not make the reply behind it late."""
+        at, discards = 0, self._discards
+        while found := _MBAP_MIDDLE.search(data, at + 2):
+            head = found.start() - 2
+            discards.garbage_bytes += head - at
+            at = head
+            _, _, length, unit = _MBAP.unpack_from(data, at)
+            end = at + 6 + length
+            if end > len(data):
+                discards.garbage_bytes += 1
+                at += 1
+                continue
+            if unit == self._unit:
+                discards.stale += 1
+            else:
+                discards.foreign += 1
+            at = end
+        discards.garbage_bytes += len(data) - at

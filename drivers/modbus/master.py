@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from config.limits import (
     DAMAGED_WAIT_NS,
@@ -27,34 +26,20 @@ from config.plan import Plan
 from config.words import LineKind
 from drivers.link.opening import open_link
 from drivers.link.stream import LinkError
+from drivers.modbus.beside import Beside
 from drivers.modbus.frame import (
     Matcher,
     MbapMatcher,
     RtuMatcher,
 )
 from drivers.modbus.jam import Jam, Tail
-from drivers.modbus.polling import Heartbeat, PollWork, Told
+from drivers.modbus.polling import PollWork, Told
 from drivers.modbus.schedule import FOREVER_NS, Schedule, Slot, Unit
+from drivers.modbus.sink import Sink
 from drivers.modbus.slots import line_slots
 from drivers.modbus.timing import LineTiming
-from drivers.reading import Failure, LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import Failure, LineState, PollFailure, ReadBack
 from drivers.siren.coil import Coil, CoilRun, Coils
-
-
-class Sink(Protocol):
-    """Where a bus master delivers. Called by the event loop; must not block."""
-
-    def block(self, block: ReadingBlock) -> None:
-        """The points of one reply."""
-
-    def failed(self, failure: PollFailure) -> None:
-        """A poll that gave no values."""
-
-    def read_back(self, read_back: ReadBack) -> None:
-        """What an output's coil reads."""
-
-    def line(self, state: LineState) -> None:
-        """The link came up or went down."""
 
 
 @dataclass(slots=True)
@@ -390,10 +375,13 @@ class BusMaster:
                 told = work.took(verdict, now_ns, job.cost_ns, noisy=unit.noisy)
                 self._told(job, work, told, now_ns)
                 return
-            self._schedule.succeeded(job, now_ns)
-            if isinstance(work, Heartbeat):
-                work.took(verdict, now_ns)
+            if isinstance(work, Beside):
+                reading = work.took(verdict, now_ns, noisy=unit.noisy)
+                (self._schedule.at_once if work.again else self._schedule.succeeded)(job, now_ns)
+                if reading is not None:
+                    self._sink.text(reading)
                 return
+            self._schedule.succeeded(job, now_ns)
             job = work
         self._tell(self._coils.read(job, verdict, now_ns))
 
@@ -430,7 +418,9 @@ class BusMaster:
                 self._told(job, work, told, now_ns)
                 return
             self._schedule.excepted(job, now_ns)
-            if isinstance(work, Heartbeat):
+            if isinstance(work, Beside):
+                if (reading := work.refused(now_ns)) is not None:
+                    self._sink.text(reading)
                 return
             job = work
         self._tell(self._coils.read_failed(job, now_ns, silent=False))
@@ -478,7 +468,7 @@ class BusMaster:
                 self._give_up(work, PollFailure(work.poll, now_ns, why), job.due_ns)
                 job.query = work.query
                 return
-            if isinstance(work, Heartbeat):
+            if isinstance(work, Beside):
                 return
             job = work
         self._tell(self._coils.read_failed(job, now_ns, silent=True))

@@ -14,7 +14,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from config.plan import VALUE_TYPES, Poll
+from config.plan import Poll
+from config.value_types import VALUE_TYPES
 from drivers.modbus.frame import Query, read_query
 from drivers.modbus.values import value_width
 

@@ -8,8 +8,9 @@ torn between two replies.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -52,9 +53,15 @@ class Request:
 _want_order = attrgetter("address", "width", "key")
 
 
+_COUNT_MAX = {
+    function: MODBUS_READ_BITS_MAX if function in _BIT_FUNCTIONS else MODBUS_READ_REGISTERS_MAX
+    for function in (1, 2, 3, 4)
+}
+
+
 def count_max(function: int) -> int:
     """The most that one request of this function may read (Modbus V1.1b3, 6.1 to 6.4)."""
-    return MODBUS_READ_BITS_MAX if function in _BIT_FUNCTIONS else MODBUS_READ_REGISTERS_MAX
+    return _COUNT_MAX[function]
 
 
 def plan_requests(wants: Sequence[Want], *, gap_max: int = MODBUS_GAP_REGISTERS) -> list[Request]:
@@ -69,18 +76,23 @@ def plan_requests(wants: Sequence[Want], *, gap_max: int = MODBUS_GAP_REGISTERS)
     for once a minute is not recorded ten times a second). An alarm want never leaves the alarm
     requests. The result does not depend on the order of `wants`.
     """
-    classes: dict[tuple[bool, int], list[Want]] = defaultdict(list)
+    classes: dict[tuple[bool, int, int], list[Want]] = defaultdict(list)
     for want in wants:
-        assert want.function in (1, 2, 3, 4), want
-        assert 1 <= want.width <= count_max(want.function), want
+        assert 1 <= want.width <= _COUNT_MAX[want.function], want
         assert 0 <= want.address <= _ADDRESSES - want.width, want
         assert want.interval_ns > 0, want
-        classes[(not want.alarm, want.interval_ns)].append(want)
+        classes[(not want.alarm, want.interval_ns, want.function)].append(want)
+    laid: dict[int, list[_Lane]] = defaultdict(list)
     blocks: list[_Block] = []
     for urgency in sorted(classes):
+        interval_ns, function = urgency[1:]
+        hosts = [lane for lane in laid[function] if lane.carries(interval_ns)]
         waiting = sorted(classes[urgency], key=_want_order)
-        rest = [want for want in waiting if not _rides(want, blocks)]
-        blocks.extend(_coalesce(rest, gap_max))
+        rest = [want for want in waiting if not _rides(want, hosts)] if hosts else waiting
+        if rest:
+            lane = _Lane(interval_ns, _coalesce(rest, gap_max))
+            laid[function].append(lane)
+            blocks.extend(lane.blocks)
     return [block.request() for block in blocks]
 
 
@@ -97,7 +109,7 @@ class _Block:
     def takes(self, want: Want, gap_max: int) -> bool:
         """Join `want` (not before `start`) when gap and length allow."""
         end = max(self.end, want.address + want.width)
-        if want.address - self.end > gap_max or end - self.start > count_max(want.function):
+        if want.address - self.end > gap_max or end - self.start > _COUNT_MAX[want.function]:
             return False
         self.end = end
         self.wants.append(want)
@@ -105,43 +117,49 @@ class _Block:
 
     def request(self) -> Request:
         first = self.wants[0]
-        self.wants.sort(key=_want_order)
-        return Request(
-            first.function,
-            self.start,
-            self.end - self.start,
-            first.interval_ns,
-            first.alarm,
-            tuple(want.key for want in self.wants),
-        )
+        keys: tuple[int, ...] = (first.key,)
+        if len(self.wants) > 1:
+            self.wants.sort(key=_want_order)
+            keys = tuple([want.key for want in self.wants])
+        count = self.end - self.start
+        return Request(first.function, self.start, count, first.interval_ns, first.alarm, keys)
 
 
-def _rides(want: Want, blocks: Iterable[_Block]) -> bool:
-    for block in blocks:
-        host = block.wants[0]
-        if (
-            host.function == want.function
-            and block.start <= want.address
-            and want.address + want.width <= block.end
-            and host.interval_ns <= want.interval_ns <= host.interval_ns * MODBUS_RIDE_FACTOR_MAX
-            and (host.alarm or not want.alarm)
-        ):
-            block.wants.append(want)
+class _Lane:
+    """The blocks of one class and function, in the order of address."""
+
+    __slots__ = ("blocks", "interval_ns", "starts")
+
+    def __init__(self, interval_ns: int, blocks: list[_Block]) -> None:
+        self.interval_ns = interval_ns
+        self.blocks = blocks
+        self.starts = [block.start for block in blocks]
+
+    def carries(self, interval_ns: int) -> bool:
+        """Whether a want of a class that is planned later, hence less urgent, may ride along.
+
+        Alarm classes are planned first: no alarm want ever meets another kind of host.
+        """
+        return self.interval_ns <= interval_ns <= self.interval_ns * MODBUS_RIDE_FACTOR_MAX
+
+
+def _rides(want: Want, hosts: Sequence[_Lane]) -> bool:
+    for lane in hosts:
+        at = bisect_right(lane.starts, want.address) - 1
+        if at >= 0 and want.address + want.width <= lane.blocks[at].end:
+            lane.blocks[at].wants.append(want)
             return True
     return False
 
 
 def _coalesce(wants: Sequence[Want], gap_max: int) -> list[_Block]:
-    """Blocks of wants of one interval and alarm class, `wants` in the order of address."""
-    by_function: dict[int, list[Want]] = defaultdict(list)
-    for want in wants:
-        by_function[want.function].append(want)
-    blocks: list[_Block] = []
-    for function in sorted(by_function):
-        gap = gap_max * _BITS_PER_REGISTER if function in _BIT_FUNCTIONS else gap_max
-        block: _Block | None = None
-        for want in by_function[function]:
-            if block is None or not block.takes(want, gap):
-                block = _Block(want)
-                blocks.append(block)
+    """Blocks of wants of one class and function, `wants` in the order of address."""
+    block = _Block(wants[0])
+    blocks = [block]
+    bits = wants[0].function in _BIT_FUNCTIONS
+    gap = gap_max * _BITS_PER_REGISTER if bits else gap_max
+    for want in wants[1:]:
+        if not block.takes(want, gap):
+            block = _Block(want)
+            blocks.append(block)
     return blocks

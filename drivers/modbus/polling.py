@@ -7,7 +7,6 @@ heartbeat stands still has said anything, and whether an alarm is read again at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +15,9 @@ from numpy.typing import NDArray
 from config.limits import CONFIRM_NS_MAX
 from config.plan import PARAMS, Plan, Poll
 from config.words import Flag, Mode, Quality
+from drivers.modbus.beside import Heartbeat
 from drivers.modbus.doubt import Doubt
-from drivers.modbus.frame import Query, read_query
+from drivers.modbus.frame import Query
 from drivers.modbus.parts import Parts
 from drivers.modbus.schedule import FOREVER_NS
 from drivers.modbus.values import PollDecoder, Qualities, Values
@@ -25,27 +25,6 @@ from drivers.reading import Failure, PollFailure, ReadingBlock
 
 _ALARMS = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY)
 _FIRE, _PREALARM, _LOW = (PARAMS.index(f"{n}_level") for n in ("fire", "prealarm", "low"))
-
-
-class Heartbeat:
-    """A register that a living device keeps changing. It is read apart from all polls."""
-
-    def __init__(self, unit: int, heartbeat: Sequence[int]) -> None:
-        function, address, width, self.freeze_ns = heartbeat
-        self.query = read_query(unit, function, address, width)
-        self._payload = b""
-        self._changed_ns = self._read_ns = 0
-
-    def took(self, payload: bytes, now_ns: int) -> None:
-        """The register was read."""
-        if payload != self._payload:
-            self._payload, self._changed_ns = payload, now_ns
-        self._read_ns = now_ns
-
-    @property
-    def frozen(self) -> bool:
-        """Whether it was last read with the value that it had `freeze_ns` before, or longer."""
-        return self._read_ns - self._changed_ns >= self.freeze_ns
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""What a line repeats for ever: heartbeats, polls, read-backs. Pure."""
+"""What a line repeats for ever: heartbeats, polls, texts, read-backs. Pure."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 
 from config.limits import FREEZE_POLLS
 from config.plan import Plan
+from drivers.modbus.beside import Heartbeat, TextWork
 from drivers.modbus.frame import Query
-from drivers.modbus.polling import Heartbeat, PollWork
+from drivers.modbus.polling import PollWork
 from drivers.modbus.schedule import Slot, Unit
 from drivers.modbus.timing import LineTiming
 from drivers.siren.coil import CoilRun
@@ -40,6 +41,10 @@ def line_slots(
         if plan.devices[poll.device].line == line:
             work = PollWork(plan, index, hearts.get(poll.device))
             add(work.query, poll.interval_ns, work, poll.device, poll.alarm)
+    for index, text in enumerate(plan.texts):
+        if plan.devices[text.device].line == line:
+            words = TextWork(index, plan.devices[text.device].unit, text)
+            add(words.query, text.interval_ns, words, text.device, False)
     for run in runs:
         add(run.query, run.interval_ns, run, plan.outputs[run.coils[0].output].device, False)
     return slots, seeds

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config.plan import NO_BIT, NO_RULE, VALUE_TYPES, Poll, WordRule, type_width
+from config.plan import NO_RULE, Poll, WordRule
+from config.value_types import NO_BIT, VALUE_TYPES, type_width
 from config.words import Quality
 
 Values = NDArray[np.float64]

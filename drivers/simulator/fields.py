@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from config.plan import NO_BIT, VALUE_TYPES, WordRule
+from config.plan import WordRule
+from config.value_types import NO_BIT, VALUE_TYPES
 
 
 class SimulatorError(Exception):

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from config.plan import NO_BIT, NO_RULE, VALUE_TYPES, Plan, WordRule
+from config.plan import NO_RULE, Plan, WordRule
+from config.value_types import NO_BIT, VALUE_TYPES
 from config.words import Mode, Quality
 from drivers.simulator.fields import Field, SimulatorError, raw_for, raw_of, sentinel_raw, words_of
 from drivers.simulator.states import Meaning, find_word, flags_of, meaning
@@ -51,6 +52,8 @@ class Registers:
         self._fields = self._place_points()
         self._sharers = self._count_sharers()
         self._meanings: dict[tuple[WordRule, int], Meaning] = {}
+        for text in plan.texts:
+            self.set_text(text.name, text.name.partition(".")[2])
         self.changed: Callable[[int, bool], None] = lambda _point, _measured: None
 
     def _lay_out(self) -> int:
@@ -59,6 +62,9 @@ class Registers:
         for poll in self._plan.polls:
             table = ranges.setdefault(poll.device, {}).setdefault(poll.function, [])
             table.append((poll.address, poll.address + poll.count))
+        for text in self._plan.texts:
+            table = ranges.setdefault(text.device, {}).setdefault(text.function, [])
+            table.append((text.address, text.address + text.count))
         for output in (o for o in self._plan.outputs if o.on_bus):
             table = ranges.setdefault(output.device, {}).setdefault(COILS, [])
             table.append((output.coil, output.coil + 1))
@@ -189,6 +195,19 @@ class Registers:
         with _Naming(self._plan.points.names[index]):
             raws = [raw_for(f, value, clamp=clamp) for f in self._polled(index)]
         self._store(index, raws, measured=True)
+
+    def set_text(self, name: str, value: str) -> None:
+        """Set what a text says, zeros behind it. Raises SimulatorError when it does not fit."""
+        row = next((t for t in self._plan.texts if t.name == name), None)
+        if row is None:
+            raise SimulatorError(f"no text is called {name!r}; names are 'device.text'")
+        data = value.encode(row.encoding, errors="replace")
+        if len(data) > 2 * row.count:
+            raise SimulatorError(f"{name}: expected at most {2 * row.count} bytes: {value!r}")
+        words = np.frombuffer(data.ljust(2 * row.count, b"\0"), "<u2" if row.low_first else ">u2")
+        word = self.word(row.device, row.function, row.address, row.count)
+        assert word is not None, "a text lies within its own run"
+        self.memory[word : word + row.count] = words
 
     def set_flags(self, point: int | str, flags: int) -> None:
         """Set a state point to the word that means exactly these flags. Raises SimulatorError."""

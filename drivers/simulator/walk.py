@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from config.plan import NO_BIT, Plan
+from config.plan import Plan
+from config.value_types import NO_BIT
 from config.words import Mode
 from drivers.simulator.fields import RAW_LIMITS, Field, base_type, raw_of
 from drivers.simulator.registers import Registers

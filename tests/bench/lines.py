@@ -19,17 +19,16 @@ from bench.figures import Figures
 
 from config.limits import DAMAGED_WAIT_NS, MALFORMED_RUN_MAX, MS, S
 from config.plan import (
-    NO_BIT,
     NO_RULE,
     PARAMS,
     PLAN_VERSION,
-    VALUE_TYPES,
     Device,
     Line,
     Plan,
     PointTable,
     Poll,
 )
+from config.value_types import NO_BIT, VALUE_TYPES
 from drivers.link.loop import new_loop
 from drivers.modbus.frame import RtuMatcher, rtu_frame
 from drivers.modbus.master import BusMaster
@@ -37,7 +36,7 @@ from drivers.modbus.planner import Want, plan_requests
 from drivers.modbus.polling import PollWork
 from drivers.modbus.schedule import Schedule, Slot, Unit
 from drivers.modbus.timing import LineTiming
-from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock, TextReading
 
 UNITS = 8
 REGISTERS = 10
@@ -129,6 +128,9 @@ class _Count:
 
     def failed(self, failure: PollFailure) -> None:
         """Counted by the master."""
+
+    def text(self, reading: TextReading) -> None:
+        """There are none."""
 
     def read_back(self, read_back: ReadBack) -> None:
         """There are no outputs."""
@@ -359,9 +361,9 @@ def _planner(figures: Figures) -> None:
     wants = scattered(300, 40)
     took = []
     for _ in range(5):
-        begun_ns = time.perf_counter_ns()
+        begun_ns = time.process_time_ns()
         for of_device in wants:
             plan_requests(of_device)
-        took.append((time.perf_counter_ns() - begun_ns) / MS)
-    how = "300 devices of 40 scattered points, median of 5"
+        took.append((time.process_time_ns() - begun_ns) / MS)
+    how = "processor time for 300 devices of 40 scattered points, median of 5"
     figures.add("planner_300x40", sorted(took)[2], "ms", how, "< 100")

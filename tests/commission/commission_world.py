@@ -32,6 +32,7 @@ devices:
       flow: {{register: holding 1, type: float32, unit: "1", kind: measure}}
       state:
         {{register: holding 5, type: uint16, kind: state_word, cases: [{{bit: 0, state: fire}}]}}
+      place: {{register: holding 20, type: string, length: 8, encoding: gb18030, poll: 1s}}
   relays: {{link: bus, unit: 9, profile: relay-8}}
 sirens:
   bell: {{device: relays, coil: 2}}
@@ -92,6 +93,7 @@ def served(plan: Plan) -> Iterator[Building]:
         await made[0].start()
         made[0].set_point("sensor.temperature", 21.5)
         made[0].set_point("sensor.flow", 1.25)
+        made[0].registers.set_text("sensor.place", "三层走廊")
 
     async def stop() -> None:
         await made[0].stop()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
+import struct
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -108,12 +111,15 @@ def test_probe_shows_all_types_and_skips_what_is_not_there(folder: Path) -> None
     with served(plan_of(site)):
         status, text = command("probe", port, "3", "holding", "0", "8", "--json")
         shown, table = command("probe", port, "3", "holding", "0", "3")
+        words = json.loads(command("probe", port, "3", "holding", "20", "8", "--json")[1])
     assert (status, shown) == (0, 0)
     rows = json.loads(text)
     assert rows[0]["int16"] == 215
     assert rows[1]["ABCD"]["float32"] == "1.25"
     assert rows[1]["CDAB"]["float32"] != "1.25"
     assert rows[7] == {"address": 7, "why": "exception 2"}
+    said = {"encoding": "gb18030", "order": "AB", "text": "三层走廊"}
+    assert said in words[0]["texts"]
     assert "1.25" in table
     assert "215" in table
 
@@ -149,6 +155,8 @@ def test_watch_shows_live_readings(folder: Path) -> None:
     last = {p["point"]: p for p in json.loads(text.splitlines()[-1])["points"]}
     assert last["sensor.temperature"]["value"] == 21.5
     assert last["sensor.state"]["text"] == "normal"
+    assert (last["sensor.place"]["text"], last["sensor.place"]["quality"]) == ("三层走廊", "good")
+    assert "三层走廊" in table
     assert "21.5 °C" in table
 
 
@@ -174,22 +182,32 @@ def recording(path: Path, chunks: list[Chunk]) -> Path:
     return path
 
 
-def play_when_open(replay: Replay) -> None:
-    """Say it all once somebody holds the port."""
+def waiting(fd: int) -> int:
+    """Bytes that a port has received and nobody has read."""
+    size: int = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0]
+    return size
+
+
+def play_when_open(replay: Replay, fd: int) -> None:
+    """Say it all once a tool has the port: opening flushes the byte that waits there."""
     until = time.monotonic() + 20
+    while waiting(fd) and time.monotonic() < until:
+        time.sleep(0.01)
+    asyncio.run(replay.play())
+
+
+@contextlib.contextmanager
+def marked(replay: Replay) -> Iterator[int]:
+    """A descriptor of the replay's port, in which one byte waits."""
     fd = os.open(replay.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     try:
-        while time.monotonic() < until:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                break
-            fcntl.flock(fd, fcntl.LOCK_UN)
-            time.sleep(0.02)
+        replay._write(b"\0")
+        until = time.monotonic() + 20
+        while not waiting(fd) and time.monotonic() < until:
+            time.sleep(0.01)
+        yield fd
     finally:
         os.close(fd)
-    time.sleep(0.05)  # the port is locked before its buffer is flushed
-    asyncio.run(replay.play())
 
 
 def test_record_line_then_listen_to_its_replay(folder: Path) -> None:
@@ -203,11 +221,11 @@ def test_record_line_then_listen_to_its_replay(folder: Path) -> None:
         await replay.start(serve=False)
 
     for args in (("record-line", str(port), str(copy)), ("listen", str(port), "--json")):
-        with in_thread(start, replay.stop):
-            played = threading.Thread(target=play_when_open, args=(replay,))
+        with in_thread(start, replay.stop), marked(replay) as fd:
+            played = threading.Thread(target=play_when_open, args=(replay, fd))
             played.start()
             status, text = command(*args, "--for", "1200ms")
-            played.join(5)
+            played.join(20)
         assert status == 0, text
     again = read_line_file(copy)
     assert b"".join(c.data for c in again) == b"".join(c.data for c in chunks)

@@ -13,8 +13,10 @@ from commission_world import command, plan_of, serial_site, served
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli.language import BY_LOCALE, language
+from agent.cli.language import BY_LOCALE, tongue
 from agent.cli.line_words import TEXTS
+from agent.commission.lines import ToolError
+from agent.commission.point_table import Target, fragment
 from agent.commission.probe import texts
 
 FAST = ("--wait", "60ms", "--pause", "1ms", "--listen", "50ms", "--bauds", "9600")
@@ -31,10 +33,10 @@ FAST = ("--wait", "60ms", "--pause", "1ms", "--listen", "50ms", "--bauds", "9600
     ],
 )
 def test_the_locale_decides_unless_told(environ: dict[str, str], expected: str) -> None:
-    assert language(BY_LOCALE, environ) == expected
-    assert language("en", environ) == "en"
+    assert tongue(BY_LOCALE, environ) == expected
+    assert tongue("en", environ) == "en"
     with pytest.raises(typer.BadParameter):
-        language("de", environ)
+        tongue("de", environ)
 
 
 @pytest.mark.parametrize("key", sorted(TEXTS))
@@ -43,6 +45,24 @@ def test_both_languages_have_the_same_placeholders(key: str) -> None:
         {field for _, field, _, _ in Formatter().parse(text) if field} for text in TEXTS[key]
     )
     assert english == chinese
+
+
+def test_problems_of_lines_and_tables_in_chinese() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        status, text = command("listen", f"{name}/none", "--lang", "zh")
+        assert (status, "端口不存在（适配器是否已插好？）" in text) == (1, True), text
+        status, text = command("listen", "/dev/null", "--baud", "9601", "--lang", "zh")
+        assert (status, "应为 1200" in text) == (2, True), text
+        status, text = command("probe", "tcp:127.0.0.1:1", "1", "input", "0", "--lang", "zh")
+        assert (status, "连接失败" in text) == (1, True), text
+    rows = [["名称", "地址", "类型"], ["a", "7", "感温"], ["b", "30001", "什么"]]
+    with pytest.raises(ToolError) as told:
+        fragment(rows, Target("panel", "bus", 1, "1s", None))
+    assert told.value.text("zh").split("\n")[0] == (
+        "第 2 行：地址“7”既不是寄存器，也不是设备模板中的点位"
+    )
+    assert "第 3 行：类型“什么”未知" in told.value.zh
+    assert str(told.value).startswith("row 2: the address '7'")
 
 
 def test_commands_in_chinese() -> None:

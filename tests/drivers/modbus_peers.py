@@ -19,11 +19,9 @@ from pymodbus.framer.rtu import FramerRTU
 
 from config.limits import MS
 from config.plan import (
-    NO_BIT,
     NO_RULE,
     PARAMS,
     PLAN_VERSION,
-    VALUE_TYPES,
     Device,
     Line,
     Output,
@@ -32,8 +30,9 @@ from config.plan import (
     Poll,
     WordRule,
 )
+from config.value_types import NO_BIT, VALUE_TYPES
 from drivers.modbus.master import BusMaster
-from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock
+from drivers.reading import LineState, PollFailure, ReadBack, ReadingBlock, TextReading
 
 WAIT_S = 10.0
 
@@ -92,6 +91,7 @@ class Sink:
     failures: list[PollFailure] = field(default_factory=list)
     read_backs: list[ReadBack] = field(default_factory=list)
     lines: list[LineState] = field(default_factory=list)
+    texts: list[TextReading] = field(default_factory=list)
     on_block: Callable[[ReadingBlock], None] | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,6 +103,10 @@ class Sink:
 
     def failed(self, failure: PollFailure) -> None:
         self.failures.append(failure)
+        self.changed.set()
+
+    def text(self, reading: TextReading) -> None:
+        self.texts.append(reading)
         self.changed.set()
 
     def read_back(self, read_back: ReadBack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+from bench.lines import scattered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,9 +94,12 @@ def test_a_covered_slow_want_rides_only_when_the_rates_are_close() -> None:
 
 
 def test_three_hundred_devices_of_forty_scattered_points_plan_quickly() -> None:
-    device = [_want(k, (k * 7919) % 3000) for k in range(40)]
-    start_s = time.process_time()
-    for _ in range(300):
-        plan_requests(device)
-    # The aim is 0.1 s; the test only refuses a wrong order of growth.
-    assert time.process_time() - start_s < 2.0
+    devices = scattered(300, 40)
+    took_s = []
+    for _ in range(3):
+        start_s = time.process_time()
+        for wants in devices:
+            plan_requests(wants)
+        took_s.append(time.process_time() - start_s)
+    # The aim is 0.1 s of a processor's time, with what a slow machine may add to it.
+    assert min(took_s) < 0.3, took_s

@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from config.limits import FIRST_ROUND_NS, MS, S
+from config.plan import Line
 from drivers.modbus.frame import read_query
 from drivers.modbus.schedule import Schedule, Slot, Unit
+from drivers.modbus.timing import LineTiming
 
 START_NS = 5_000 * S
 
@@ -217,3 +219,33 @@ def test_a_damaged_reply_never_makes_a_unit_look_dead() -> None:
         schedule.damaged(slot, now_ns)
     assert not unit.dead
     assert now_ns < START_NS + 3 * S, "and it is asked again soon"
+
+
+@pytest.mark.parametrize(("dead", "share"), [(1, 0.94), (3, 0.85)])
+def test_what_dead_units_cost_the_others_at_9600_baud_and_when_they_are_back(
+    dead: int, share: float
+) -> None:
+    """Ten-register polls of eight units, as fast as the line goes: the schedule's own part."""
+    timing = LineTiming(Line("riser", "rs485", baud=9_600))
+    units = [Unit(n + 1) for n in range(8)]
+    slots = [
+        Slot(u, read_query(u.number, 3, 0, 10), 50 * MS, alarm=False, work=None) for u in units
+    ]
+    query = slots[0].query
+    good_ns = timing.request_ns(query) + timing.reply_ns(query) + timing.silence_ns + 5 * MS
+    for slot in slots:
+        slot.worst_ns, slot.cost_ns = timing.worst_ns(query), good_ns
+    schedule = Schedule(slots, timing.reply_timeout_ns)
+    schedule.start(START_NS, range(8))
+    revived_ns = START_NS + 75 * S
+
+    def cost(slot: Slot, now_ns: int) -> int:
+        silent = slot.unit.number > 8 - dead and now_ns < revived_ns
+        return -timing.worst_ns(query) if silent else good_ns
+
+    done = _drive(schedule, revived_ns + 15 * S, cost)
+    begun_ns = START_NS + 15 * S  # they are known to be dead by then
+    healthy = [s for t, s in done if begun_ns <= t < revived_ns and s.unit.number <= 8 - dead]
+    assert len(healthy) * good_ns >= share * (revived_ns - begun_ns)
+    back_ns = [min(t for t, s in done if s.unit is u and t >= revived_ns) for u in units]
+    assert max(back_ns) - revived_ns <= 10 * S

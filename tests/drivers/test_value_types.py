@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from modbus_peers import make_poll
 from poll_encoder import PollEncoder
 
-from config.plan import NO_BIT, VALUE_TYPES, Poll, bit_field, type_width
+from config.plan import Poll
+from config.value_types import NO_BIT, VALUE_TYPES, bit_field, type_width
 from config.words import Quality
 from drivers.modbus.values import PollDecoder
 

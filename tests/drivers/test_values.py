@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from poll_encoder import PollEncoder
 
 from config.limits import MS
-from config.plan import NO_BIT, NO_RULE, VALUE_TYPES, Poll, WordRule
+from config.plan import NO_RULE, Poll, WordRule
+from config.value_types import NO_BIT, VALUE_TYPES
 from config.words import Flag, Quality
 from drivers.modbus.values import PollDecoder, payload_bytes, value_width
 

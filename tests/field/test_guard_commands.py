@@ -167,21 +167,6 @@ def test_words_exist_in_both_languages_with_the_same_places() -> None:
     assert keys | {f"quality.{q.name.lower()}" for q in Quality} <= set(words.TEXTS)
 
 
-def test_the_language_is_that_of_the_locale_unless_it_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    assert words.tongue("") == "en"
-    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
-    assert words.tongue("") == "zh"
-    monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    assert words.tongue("") == "en"
-    assert words.tongue("zh") == "zh"
-    with pytest.raises(typer.BadParameter):
-        words.tongue("fr")
-
-
 def test_a_trend_is_drawn_with_gaps_where_nothing_was_read() -> None:
     nan = float("nan")
     assert sparkline([0.0, nan, 7.0]) == "▁ █"

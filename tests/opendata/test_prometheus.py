@@ -168,8 +168,8 @@ def test_requests_in_pieces_and_requests_that_are_none() -> None:
 def test_who_sends_nothing_or_reads_nothing_does_not_keep_the_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agent.opendata.http.SCRAPE_READ_NS", 300_000_000)
-    monkeypatch.setattr("agent.opendata.http.SCRAPE_WRITE_NS", 300_000_000)
+    monkeypatch.setattr("agent.opendata.http.SCRAPE_READ_NS", 1_500_000_000)
+    monkeypatch.setattr("agent.opendata.http.SCRAPE_WRITE_NS", 1_500_000_000)
 
     async def story() -> None:
         async with server(b"x" * 8_000_000) as (http, port):

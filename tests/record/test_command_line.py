@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -23,11 +24,9 @@ from brokers import mosquitto
 from agent.courier.main import Courier, Task
 
 
-def write_key(path: Path, key: object) -> Path:
+def write_key(path: Path, key: Ed25519PrivateKey) -> Path:
     path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[attr-defined]
-    )
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return path
 
 

@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from config.plan import (
-    NO_BIT,
     NO_RULE,
     PARAMS,
     PLAN_VERSION,
-    VALUE_TYPES,
     Device,
     Line,
     Output,
@@ -26,6 +24,7 @@ from config.plan import (
     WordRule,
     Zone,
 )
+from config.value_types import NO_BIT, VALUE_TYPES
 from config.words import Flag, LineKind, Mode
 
 NOTIFIER = WordRule(

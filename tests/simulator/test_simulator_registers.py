@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated_site import NOTIFIER, POINTS, P, make_plan
 
-from config.plan import NO_BIT, VALUE_TYPES, WordRule
+from config.plan import WordRule
+from config.value_types import NO_BIT, VALUE_TYPES
 from config.words import Flag, Mode, Quality
 from drivers.modbus.values import PollDecoder
 from drivers.simulator.ambient import set_ambient
