@@ -251,6 +251,10 @@ RING_FIRE_RESERVE_BYTES = 2 * 1024 * 1024  # of the ring, for fire alone
 RING_SUMMARY_RESERVE_BYTES = 1024 * 1024  # summaries go on when telemetry has to be dropped
 COMMIT_BYTES_MAX = 2 * 1024 * 1024  # one transaction
 DISK_OPEN_WAIT_NS = 30 * S  # a store that does not open by then: memory only
+DISK_OPEN_HURRY_NS = 500 * MS  # the same when a fire waits
+DISK_OPEN_LOOK_NS = 2 * S  # a person is told after this that the disk has not answered
+RECORD_FOLLOW_WAIT_NS = DISK_OPEN_WAIT_NS + 5 * S  # a courier waits for it as well
+assert max(DISK_OPEN_HURRY_NS, RECORD_RETRY_NS) + RECORD_RETRY_NS < S  # a fire leaves in time
 STORE_CHECK_BYTES_MAX = 128 * 1024 * 1024  # a larger file is not read through at start
 DAMAGED_FILES_KEPT = 4
 EVICT_PART = 64  # a 64th of the store goes at once, and is declared at once
@@ -291,6 +295,9 @@ MQTT_PACKET_BYTES_MAX = BATCH_BYTES_MAX + 65_536
 
 # --- monitoring centres (GB/T 26875.3-2011) ---------------------------------------------------
 COURIER_EVENT_WORDS_MAX = 16  # kinds of events of one courier that wait to be put on record
+COURIER_EVENTS_WAITING_MAX = 64  # what a destination did while the record is away
+COURIER_LATEST_POLLS_MAX = 128  # of one request for values: more than a frame can ask for
+COURIER_LATEST_WAIT_NS = 500 * MS  # then the value of the last transition has to do
 COURIER_EVENT_FIELDS_MAX = 8
 COURIER_SEEN_MAX = 4_096  # events remembered, so that one that is sealed twice is told once
 GB26875_OPERATIONS_MAX = 102  # of an operation log that a centre may ask for (types 64, 84)
@@ -303,6 +310,7 @@ GB26875_BEAT_FAST_NS = 5 * S  # after a heartbeat that nobody answered
 GB26875_RECONNECT_TRIES = 2  # unanswered in a row: the next try goes over a new connection
 GB26875_DENIED_WAIT_NS = 10 * S  # before a fire that was denied a whole round is sent again
 GB26875_FALSE_START_NS = 2 * S  # a frame that does not end by then is none
+GB26875_ASKS_MAX = 8  # requests for values under way at once
 GB26875_ERRORS_MAX = 32  # in a row without a frame: the other end speaks something else
 POST_UNSENT_BYTES_MAX = 65_536  # more not taken by the network: the connection is dead
 POST_TICK_NS = 100 * MS

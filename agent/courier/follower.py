@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ from agent.notify import Notifier
 from agent.uplink.batch import Batch
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import EventRecord, event_of
-from config.limits import COURIER_STATE_TEXT_MAX, RECONNECT_WAIT_NS_MAX, RECONNECT_WAIT_NS_MIN, S
+from config.limits import (
+    COURIER_EVENTS_WAITING_MAX,
+    COURIER_LATEST_WAIT_NS,
+    COURIER_STATE_TEXT_MAX,
+    RECONNECT_WAIT_NS_MAX,
+    RECONNECT_WAIT_NS_MIN,
+    RECORD_FOLLOW_WAIT_NS,
+    S,
+)
 
 log = logging.getLogger("embergate.courier")
 
@@ -50,6 +59,7 @@ class Follower:
         self._changed = asyncio.Event()
         self._told: tuple[bool, str] | None = None
         self._notices: dict[str, str] = {}
+        self._events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=COURIER_EVENTS_WAITING_MAX)
         self._notifier = Notifier()
         self._trouble = ""
 
@@ -76,7 +86,7 @@ class Follower:
         self._told = None
         client = await Client.connect(self._socket, self._on_event)
         try:
-            reply = await client.call("follow", courier=self._name)
+            reply = await client.call("follow", RECORD_FOLLOW_WAIT_NS, courier=self._name)
             if reply.get("gateway") != self._gateway:
                 raise IpcError(
                     f"expected the record of {self._gateway!r}, found {reply.get('gateway')!r}: "
@@ -88,6 +98,9 @@ class Follower:
             self._say("")
             for topic, text in self._notices.items():
                 client.send("courier_notice", topic=topic, text=text)
+            for _ in range(len(self._events)):
+                event, body = self._events.popleft()
+                self.event(event, **body)
             self._changed.set()  # what was confirmed while the record was away
             telling = asyncio.create_task(self._tell_delivered(client))
             try:
@@ -166,10 +179,21 @@ class Follower:
                 self.deliveries.forget(batch)
 
     def event(self, event: str, **body: Any) -> None:
-        """Put something that the destination did on record; lost when the record is away."""
+        """Put something that the destination did on record; the latest wait while it is away."""
         log.info("%s %s", event, body)
-        if self._client is not None:
-            self._client.send("courier_event", event=event, body=body)
+        client = self._client
+        if client is None or not client.send("courier_event", event=event, body=body):
+            self._events.append((event, body))
+
+    async def latest(self, polls: Collection[int]) -> dict[int, tuple[int, bytes, bytes]]:
+        """(wall_ns, values "<f8", qualities) of polls, of those that the record knows now."""
+        if self._client is None:
+            return {}
+        try:
+            reply = await self._client.call("latest", COURIER_LATEST_WAIT_NS, polls=[*polls])
+            return {poll: (row[0], row[1], row[2]) for poll, row in reply["polls"].items()}
+        except (IpcError, Refused, TimeoutError, LookupError, AttributeError):
+            return {}
 
     def notice(self, topic: str, text: str) -> None:
         """Show something on the site; an empty text ends it."""

@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agent.boot import boot_id
 from agent.courier.broker import SettingsProblem
-from agent.courier.gb26875_book import COMPONENT_TYPES, SOUNDER, Book, Component, Style
+from agent.courier.gb26875_book import COMPONENT_TYPES, SOUNDER, UNITS, Book, Component, Style
 from agent.courier.gb26875_session import Calls, Session, Settings
 from agent.courier.post import Post, until_told
 from agent.courier.sources import sources_of
 from agent.courier.window import BatchId
 from agent.uplink.batch import Batch
 from agent.uplink.events import EventRecord
-from config.plan import read_plan, section
+from config.limits import GB26875_ASKS_MAX
+from config.plan import PointTable, read_plan, section
 from drivers.panel.gb26875 import Dialect
 
 
@@ -39,6 +40,8 @@ class Task:
     settings: Settings
     style: Style
     components: Mapping[str, Component]
+    values: Mapping[int, tuple[str, int, int]] = field(default_factory=dict)
+    """Component number -> source, poll, place in it."""
 
 
 def read_task(plan: Path, name: str) -> Task:
@@ -49,6 +52,7 @@ def read_task(plan: Path, name: str) -> Task:
         raise SettingsProblem(f"no courier of kind gb26875 is called {name!r}")
     given: Mapping[str, Any] = courier.settings
     try:
+        components = components_of(data, given["addresses"])
         return Task(
             name=name,
             gateway=str(section(data, "site_id")),
@@ -62,7 +66,8 @@ def read_task(plan: Path, name: str) -> Task:
                 prealarm=given["prealarm"] == "supervisory",
                 values=given["values"],
             ),
-            components=components_of(data, given["addresses"]),
+            components=components,
+            values=values_of(data, components),
         )
     except KeyError as e:
         raise SettingsProblem(f"courier {name!r}: the plan lacks {e}; compile it again") from e
@@ -102,6 +107,20 @@ def components_of(plan: bytes, addresses: Mapping[str, int]) -> dict[str, Compon
     return out
 
 
+def values_of(plan: bytes, components: Mapping[str, Component]) -> dict[int, tuple[str, int, int]]:
+    """Where the value of each component is found that has one: number -> source, poll, place."""
+    points: PointTable = section(plan, "points")
+    ids = struct.unpack(f"<{len(points)}I", points.ids)
+    out = {}
+    for number, poll in enumerate(section(plan, "polls")):
+        for at, k in enumerate(struct.unpack(f"<{len(poll.points) // 4}I", poll.points)):
+            source = f"point/{ids[k]}"
+            component = components.get(source)
+            if component is not None and component.unit in UNITS:
+                out[component.number] = (source, number, at)
+    return out
+
+
 async def run(task: Task, record_socket: Path) -> None:
     """Carry fire and events until SIGTERM or SIGINT."""
     courier = Courier(task, record_socket, random.Random())  # noqa: S311 -- jitter, not a secret
@@ -117,6 +136,8 @@ class Courier:
             place=lambda: (task.host, task.port), take=self._take, prime=self._prime,
         )  # fmt: skip
         self._book = Book(task.components, task.style)
+        self._values = task.values
+        self._asking: set[asyncio.Task[None]] = set()
         self._boot = boot_id()
         self._duty_asked_ns = 0
         self.session = self._post.session = Session(
@@ -125,7 +146,7 @@ class Courier:
             Calls(
                 send=self._post.send, drop=self._post.drop, confirmed=self._post.confirmed,
                 event=lambda event, body: self._post.follower.event(event, **body),
-                duty=self._duty, wall_ns=time.time_ns,
+                duty=self._duty, wall_ns=time.time_ns, measure=self._measure,
             ),
         )  # fmt: skip
 
@@ -147,6 +168,25 @@ class Courier:
                     self.session.answer_duty(time.monotonic_ns())
         self.session.tick(time.monotonic_ns())
         return len(messages)
+
+    def _measure(self, numbers: list[int], go_on: Callable[[], None]) -> None:
+        if len(self._asking) >= GB26875_ASKS_MAX:
+            go_on()  # with what is known
+            return
+        task = asyncio.get_running_loop().create_task(self._measured(numbers, go_on))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+    async def _measured(self, numbers: list[int], go_on: Callable[[], None]) -> None:
+        """What the record took in last; a value that is not good is none."""
+        wanted = [self._values[n] for n in numbers if n in self._values]
+        found = await self._post.follower.latest(sorted({poll for _, poll, _ in wanted}))
+        for source, poll, at in wanted:
+            wall_ns, values, qualities = found.get(poll, (0, b"", b""))
+            if len(values) >= 8 * (at + 1) and not (qualities and qualities[at]):
+                self._book.measured(source, struct.unpack_from("<d", values, 8 * at)[0], wall_ns)
+        go_on()
+        self._book.forget_measured()
 
     def _duty(self, minutes: int) -> None:
         self._duty_asked_ns = time.monotonic_ns() if minutes else 0

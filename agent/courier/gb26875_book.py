@@ -6,6 +6,7 @@ transmission device. A pre-alarm never sets the fire bit: it is a supervisory st
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ COMPONENT_TYPES = {
 }  # fmt: skip
 """Kind of point -> component type (table 5); whatever else is generic, 0."""
 SOUNDER = 121
-_UNITS = {"°C": (3, "°C"), "K": (3, "°C"), "°F": (3, "°C"), "m": (2, "m"), "cm": (2, "m"),
+UNITS = {"°C": (3, "°C"), "K": (3, "°C"), "°F": (3, "°C"), "m": (2, "m"), "cm": (2, "m"),
           "mm": (2, "m"), "%LEL": (6, "%LEL"), "V": (8, "V"), "A": (9, "A"),
           "L/min": (10, "L/s"), "L/s": (10, "L/s"), "m3/h": (10, "L/s"), "kPa": (5, "kPa"),
           "MPa": (5, "kPa"), "bar": (5, "kPa"), "Pa": (5, "kPa"), "mbar": (5, "kPa"),
@@ -119,6 +120,7 @@ class Book:
         self.device_operations: deque[tuple[int, int]] = deque(maxlen=GB26875_OPERATIONS_MAX)
         self.clock_skew_ns = 0  # of the session's clock, which the centre may set
         self._states: dict[str, _State] = {}
+        self._measured: dict[str, tuple[float, int]] = {}
         self._faults: dict[str, bool] = {}  # source -> whether it is of a line or a device
         self._supplies: dict[str, str] = {}  # source -> role, of supplies in trouble
         self._system = gb.STATUS_NORMAL
@@ -181,8 +183,10 @@ class Book:
         text = f"预警 {component.name}" if pre and not word & gb.STATUS_FIRE else component.name
         made = self._status(component, word, record.wall_ns, text)
         out = [Message(2, made, urgent)]
-        analogue = self._analogue(component, self._states[record.source])
-        if self.style.values and analogue is not None:
+        analogue = None
+        if self.style.values and isinstance(value, int | float):
+            analogue = self._analogue(component, float(value), record.wall_ns)
+        if analogue is not None:
             out.append(Message(3, analogue, urgent=False))
         return out
 
@@ -283,9 +287,20 @@ class Book:
         return self._status(component, word, when, component.name)
 
     def analogue(self, source: str) -> gb.AnalogueValue | None:
-        """Type 3: the value at the last transition, with its time; None when there is none."""
-        state = self._states.get(source)
-        return None if state is None else self._analogue(self.components[source], state)
+        """Type 3: the latest value that is known, with its time; None when there is none."""
+        component, state = self.components[source], self._states.get(source)
+        known = self._measured.get(source)
+        if known is None and state is not None and state.value is not None:
+            known = state.value, state.wall_ns
+        return None if known is None else self._analogue(component, *known)
+
+    def measured(self, source: str, value: float, wall_ns: int) -> None:
+        """What a point read just now."""
+        self._measured[source] = value, wall_ns
+
+    def forget_measured(self) -> None:
+        """They were of a moment that is over."""
+        self._measured.clear()
 
     def configuration(self, source: str) -> gb.ComponentConfiguration:
         """Type 7."""
@@ -318,16 +333,16 @@ class Book:
             self._stamp(wall_ns),
         )  # fmt: skip
 
-    def _analogue(self, c: Component, state: _State) -> gb.AnalogueValue | None:
-        if state.value is None or c.unit not in _UNITS:
+    def _analogue(self, c: Component, value: float, wall_ns: int) -> gb.AnalogueValue | None:
+        if c.unit not in UNITS or not math.isfinite(value):
             return None
-        kind, unit = _UNITS[c.unit]
-        steps = round(quantity.convert(state.value, c.unit, unit) / gb.ANALOGUE_STEPS[kind][1])
+        kind, unit = UNITS[c.unit]
+        steps = round(quantity.convert(value, c.unit, unit) / gb.ANALOGUE_STEPS[kind][1])
         if not -32_768 <= steps <= 32_767:
             return None
         return gb.AnalogueValue(
             self.style.system, self.style.address, c.type, c.number, kind, steps,
-            self._stamp(state.wall_ns),
+            self._stamp(wall_ns),
         )  # fmt: skip
 
     def _operation_of(self, flags: int, wall_ns: int) -> gb.Operation:

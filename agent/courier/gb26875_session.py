@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from agent.courier.gb26875_book import Book, Message
@@ -37,7 +38,7 @@ from drivers.panel.gb26875 import (
     stamp_of,
 )
 
-INITIALISE, SET_CLOCK, DUTY_CHECK = 89, 90, 91
+READ_VALUES, INITIALISE, SET_CLOCK, DUTY_CHECK = 63, 89, 90, 91
 HEARTBEATS = ("empty", "status", "none")
 
 
@@ -62,6 +63,8 @@ class Calls:
 
     send: False when it could not go. drop: end the connection. confirmed: a message of a batch is
     done. event: to be put on record. duty: the centre asks who is on duty, minutes; 0: over.
+    measure: have the book know what these component numbers read now, then go on; it may come to
+    nothing, and goes on in any case.
     """
 
     send: Callable[[bytes], bool]
@@ -70,6 +73,7 @@ class Calls:
     event: Callable[[str, dict[str, Any]], None]
     duty: Callable[[int], None]
     wall_ns: Callable[[], int]
+    measure: Callable[[list[int], Callable[[], None]], None] = lambda _numbers, go_on: go_on()
 
 
 @dataclass(slots=True)
@@ -321,12 +325,21 @@ class Session:
         if frame.command == Command.CONTROL:
             self._ordered(unit, frame.serial, now_ns)
             return
+        if unit.type == READ_VALUES:
+            numbers = [asked.number for asked in unit.objects]
+            self._calls.measure(numbers, partial(self._answer, unit, frame.serial))
+        else:
+            self._answer(unit, frame.serial)
+
+    def _answer(self, unit: gb.Unit, serial: int) -> None:
+        if not self._up:
+            return  # it asked over a connection that is gone
         answer = answer_of(unit, self.book, self._calls.wall_ns(), self._settings.dialect)
         if answer is None:
-            self._reply(Command.DENY, frame.serial)
+            self._reply(Command.DENY, serial)
             return
         data = gb.encode_unit(answer, self._settings.dialect, self._now())
-        self._reply(Command.RESPONSE, frame.serial, data)
+        self._reply(Command.RESPONSE, serial, data)
 
     def _ordered(self, unit: gb.Unit, serial: int, now_ns: int) -> None:
         if unit.type not in (INITIALISE, SET_CLOCK, DUTY_CHECK):

@@ -35,6 +35,7 @@ from config.limits import (
     MQTT_ACK_BYTES_MAX,
     RECONNECT_WAIT_NS_MAX,
     RECONNECT_WAIT_NS_MIN,
+    RECORD_FOLLOW_WAIT_NS,
     S,
 )
 from config.plan import PlanError, read_plan, section
@@ -186,7 +187,7 @@ class Courier:
             self._record_socket, self._relay.on_record_event
         )
         self._relay.window.followed()  # before the first offer can come
-        reply = await client.call("follow", courier=self._task.name)
+        reply = await client.call("follow", RECORD_FOLLOW_WAIT_NS, courier=self._task.name)
         if reply.get("gateway") != self._task.gateway:
             raise IpcError(
                 f"expected the record of {self._task.gateway!r}, found {reply.get('gateway')!r}: "

@@ -164,11 +164,15 @@ class Relay:
             link.publish_once(up_topic(self._gateway, "heartbeat"), data)
 
     async def forward_acks(self) -> None:
-        """Hand acknowledgements to the record, for ever; one that is lost a resend brings again."""
+        """Hand acknowledgements to the record, for ever; one that is lost a resend brings again.
+
+        After a resend the platform says much twice. What nothing waits for is not handed on: the
+        record is slower than such a flood, and what is new would be lost behind it.
+        """
         while True:
             message = await self._acks.get()
-            record = self.record
-            if record is None:
+            record, what = self.record, covered(message)
+            if record is None or (what is not None and not self.window.awaits(*what)):
                 continue
             try:
                 await record.call("ack", message=message)
@@ -243,8 +247,9 @@ class Relay:
             return
         if topic != ack_topic(self._gateway) or len(payload) > MQTT_ACK_BYTES_MAX:
             return
-        with contextlib.suppress(asyncio.QueueFull):
-            self._acks.put_nowait(payload)
+        if self._acks.full():
+            self._acks.get_nowait()  # a later one says more
+        self._acks.put_nowait(payload)
 
     def on_puback(self, mid: int, reason: int) -> None:
         """The broker took a batch, or did not."""

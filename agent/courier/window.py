@@ -220,6 +220,10 @@ class Window:
                 healthy = False
         return healthy
 
+    def awaits(self, epoch: bytes, lane: str, seq: int) -> bool:
+        """Whether an acknowledgement of a lane up to `seq` is of any use."""
+        return any(i.epoch == epoch and i.lane == lane and i.seq <= seq for i in self._entries)
+
     def acknowledged(self, epoch: bytes, lane: str, seq: int) -> int:
         """Forget a lane's batches up to and with `seq`. Only for what the record has believed."""
         done = [i for i in self._entries if i.epoch == epoch and i.lane == lane and i.seq <= seq]

@@ -20,6 +20,7 @@ from config.limits import (
     OUTBOX_SUBMIT_EVENTS_MAX,
     OUTBOX_TELEMETRY_BYTES_MAX,
 )
+from config.words import Lane
 from drivers.reading import ReadingBlock
 
 _BLOCK_OVERHEAD_BYTES = 64
@@ -38,6 +39,13 @@ class EventOutbox:
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._submitted)
+
+    @property
+    def fires(self) -> int:
+        """How many that wait, or are not durable yet, are of a fire."""
+        return sum(
+            row[1] == Lane.FIRE for of in (self._submitted, self._waiting) for row in of.values()
+        )
 
     @property
     def said(self) -> int:

@@ -122,7 +122,9 @@ class RecordLink:
     async def _one_connection(self) -> None:
         client = await Client.connect(self._path, self._on_event)
         try:
-            hello = await client.call("hello", session=self._session, boot=self._boot_id)
+            hello = await client.call(
+                "hello", session=self._session, boot=self._boot_id, fires=self.events.fires
+            )
             self._hello(hello)
             self._client = client
             self._say_routing()

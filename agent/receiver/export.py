@@ -68,10 +68,12 @@ def export_rows(store: Store, kind: str, what: Selection) -> Iterator[Row]:
 
 
 def _batches(store: Store, lane: str, what: Selection) -> Iterator[tuple[str, Batch]]:
-    """wall_ns of a batch is when the last of it happened: what ended before is not read."""
+    """wall_ns of a batch is when the last of it happened: what ended before is not read, unless
+    its clock was not set."""
     where, values = ("and gateway = ?", (what.gateway,)) if what.gateway else ("", ())
-    wheres = f"where lane = ? and wall_ns >= ? {where} order by gateway, received_ns, epoch, seq"
-    sql = f"select gateway, bytes from batches {wheres}"  # noqa: S608 -- our words
+    wheres = f"where lane = ? and (wall_ns >= ? or clock = 0) {where}"
+    rest = f"{wheres} order by gateway, received_ns, epoch, seq"
+    sql = f"select gateway, bytes from batches {rest}"  # noqa: S608 -- our words
     rows = store.stream(sql, lane, what.since_ns, *values)
     for row in rows:
         yield row["gateway"], kept_batch(bytes(row["bytes"]))

@@ -19,6 +19,8 @@ from agent.receiver.store import HEARTBEAT, Held, Store
 from agent.receiver.trust import TrustList
 from agent.uplink.ack import Ack, seal_ack
 from agent.uplink.batch import Opened, open_batch
+from agent.uplink.check import UINT_MAX
+from agent.uplink.clocks import anchor_of
 from agent.uplink.cose import Signer
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import EventRecord, decode_events
@@ -75,6 +77,8 @@ class _Group:
     tallies: Counter[tuple[str, str, str, bytes]] = field(default_factory=Counter)
     batches: list[tuple[Held, int | None]] = field(default_factory=list)
     events: list[tuple[Any, ...]] = field(default_factory=list)
+    anchors: list[tuple[str, bytes, int, int]] = field(default_factory=list)
+    untimed: list[tuple[str, bytes, bytes, int, int]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     touched: set[ChainId] = field(default_factory=set)
     tails: set[str] = field(default_factory=set)
@@ -106,6 +110,7 @@ class Ingest:
         self._tell = tell
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._group = _Group()
+        self._timed: OrderedDict[tuple[str, bytes], int] = OrderedDict()  # boot -> earliest time
 
     def take(self, messages: Sequence[Message]) -> dict[ChainId, Message]:
         """Keep what is good and report what is not; the acknowledgements to publish, one a chain.
@@ -129,6 +134,7 @@ class Ingest:
         except BaseException:
             for name in names:  # the truth is what the store holds
                 self._known.pop(name, None)
+            self._timed.clear()
             raise
         for note in group.notes:
             self._tell(note)
@@ -160,6 +166,7 @@ class Ingest:
         group, now_ns = self._group, self._wall_ns()
         self._store.add_batches(group.batches)
         self._store.add_events(group.events)
+        self._store.add_times(group.anchors, group.untimed)
         for (gateway, finding), count in group.refused.items():
             self._find(gateway, finding, count)
         for (gateway, code, lane, epoch), count in group.tallies.items():
@@ -243,6 +250,7 @@ class Ingest:
         if verdict.early:
             group.tallies[gateway, "reordered", batch.lane, batch.epoch] += 1
         readings, events = self._decode(gateway, opened)
+        self._time(gateway, opened, events)
         group.batches.append((held, readings))
         if batch.lane == Lane.EPOCH:
             # Batches that came before their epoch can be acknowledged now.
@@ -268,6 +276,22 @@ class Ingest:
             finding = Finding("unreadable", True, batch.lane, batch.epoch, batch.seq, text)
             self._find(gateway, finding)
         return None, ()
+
+    def _time(self, gateway: str, opened: Opened, events: Sequence[EventRecord]) -> None:
+        """What a batch says of its boot's clock, and which of its events have no time yet."""
+        batch, group = opened.batch, self._group
+        boot = (gateway, batch.boot)
+        group.untimed += [
+            (*boot, e.session, e.seq, e.mono_ns) for e in events if not e.clock
+        ]  # fmt: skip
+        said = [anchor for e in events if (anchor := anchor_of(e.body)) is not None]
+        group.anchors += [(gateway, *anchor) for anchor in said]
+        # A boot's earliest batch with a time does as well: one of them is enough.
+        if batch.clock and batch.mono_last_ns < self._timed.get(boot, UINT_MAX):
+            self._timed[boot] = batch.mono_last_ns
+            group.anchors.append((*boot, batch.mono_last_ns, batch.wall_ns))
+            while len(self._timed) > RECEIVER_GATEWAYS_CACHED:
+                self._timed.popitem(last=False)
 
     def _ack(self, gateway: str, epoch: bytes, lane: str) -> Message | None:
         found = self._history(gateway).acknowledge(epoch, lane)

@@ -57,6 +57,14 @@ create table if not exists evidence (
     bytes bytea not null
 );
 create index if not exists evidence_gateway on evidence (gateway);
+create table if not exists anchors (
+    gateway text, boot bytea, mono_ns bigint, wall_ns bigint not null,
+    primary key (gateway, boot, mono_ns)
+);
+create table if not exists untimed (
+    gateway text, boot bytea, session bytea, seq bigint, mono_ns bigint not null,
+    primary key (gateway, boot, session, seq)
+);
 create table if not exists gateways (
     gateway text primary key, version bigint not null, last_ns bigint not null
 );

@@ -113,13 +113,22 @@ class Tables:
         except (TypeError, LookupError, ValueError):
             raise UplinkError("malformed", "expected polls of the table and their counts") from None
 
+    def _to_wall_ns(self, gateway: str, batch: Batch) -> int:
+        """From the batch's monotonic stamps to Unix time, also from before the clock was set."""
+        if not batch.clock:
+            clocks = self._store.clocks(gateway, batch.boot)
+            wall_ns = clocks.wall_ns(batch.boot, batch.mono_last_ns)
+            if wall_ns is not None:
+                return wall_ns - batch.mono_last_ns
+        return batch.wall_ns - batch.mono_last_ns
+
     def decode(self, gateway: str, batch: Batch) -> Iterator[Reading]:
         """The readings of a telemetry batch, poll by poll. Raises UplinkError."""
         meaning = self.get(gateway, batch.table)
         if meaning is None:
             raise UplinkError("unknown_table", f"table {batch.table.hex()} is not held")
         table = meaning.table
-        to_wall_ns = batch.wall_ns - batch.mono_last_ns
+        to_wall_ns = self._to_wall_ns(gateway, batch)
         for poll in decode_columns(batch.data, meaning.steps.get, batch.mono_first_ns):
             points = table.polls[poll.poll]
             for s, mono_ns in enumerate(poll.mono_ns.tolist()):
@@ -138,7 +147,7 @@ class Tables:
         if meaning is None:
             raise UplinkError("unknown_table", f"table {batch.table.hex()} is not held")
         table = meaning.table
-        to_wall_ns = batch.wall_ns - batch.mono_last_ns
+        to_wall_ns = self._to_wall_ns(gateway, batch)
         for part in decode_minutes(batch.data, meaning.steps.get):
             for p, point in enumerate(table.polls[part.poll]):
                 if not meaning.steps[part.poll][p]:
@@ -151,8 +160,8 @@ class Tables:
                 n = meaning.row[point]
                 yield Figures(
                     gateway, point, table.names[n], table.units[n],
-                    batch.mono_first_ns + to_wall_ns, batch.wall_ns, part.samples, good,
-                    low, high, mean,
+                    batch.mono_first_ns + to_wall_ns, batch.mono_last_ns + to_wall_ns,
+                    part.samples, good, low, high, mean,
                 )  # fmt: skip
 
 

@@ -45,6 +45,14 @@ _TABLES: dict[str, tuple[dict[str, type], tuple[str, ...]]] = {
         {"hash": bytes, "gateway": str, "code": str, "received_ns": int, "bytes": bytes},
         ("hash",),
     ),
+    "anchors": (
+        {"gateway": str, "boot": bytes, "mono_ns": int, "wall_ns": int},
+        ("gateway", "boot", "mono_ns"),
+    ),
+    "untimed": (
+        {"gateway": str, "boot": bytes, "session": bytes, "seq": int, "mono_ns": int},
+        ("gateway", "boot", "session", "seq"),
+    ),
     "gateways": ({"gateway": str, "version": int, "last_ns": int}, ("gateway",)),
     "chains": (
         {"gateway": str, "epoch": bytes, "lane": str, "version": int, "state": bytes},

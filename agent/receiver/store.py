@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import cbor2
 
 from agent.uplink.batch import Opened
+from agent.uplink.clocks import Clocks
 from agent.uplink.history import Finding, History
 from agent.uplink.table import TablePart
 from config.limits import RECEIVER_EVIDENCE_MAX, RECEIVER_FINDINGS_MAX
@@ -118,6 +119,29 @@ class Store:
         """Decoded events, in the order of EVENT_COLUMNS; each once, whatever the batch."""
         self._insert("events", EVENT_COLUMNS, rows)
 
+    def add_times(
+        self, anchors: Sequence[tuple[str, bytes, int, int]],
+        untimed: Sequence[tuple[str, bytes, bytes, int, int]],
+    ) -> None:  # fmt: skip
+        """Moments on both clocks, (gateway, boot, mono_ns, wall_ns), and events from before the
+        clock was set, (gateway, boot, session, seq, mono_ns): whichever comes last, the events get
+        their time. Their `clock` stays 0: that says it was given afterwards.
+        """
+        self._insert("anchors", ("gateway", "boot", "mono_ns", "wall_ns"), anchors)
+        columns = ("gateway", "boot", "session", "seq", "mono_ns")
+        self._insert("untimed", columns, untimed)
+        touched = {(row[0], row[1]) for row in anchors} | {(row[0], row[1]) for row in untimed}
+        for gateway, boot in sorted(touched):
+            clocks = self.clocks(gateway, boot)
+            sql = "select session, seq, mono_ns from untimed where gateway = ? and boot = ?"
+            rows = [
+                (wall_ns, gateway, bytes(session), seq)
+                for session, seq, mono_ns in self.engine.execute(sql, (gateway, boot))
+                if (wall_ns := clocks.wall_ns(boot, mono_ns)) is not None and 0 <= wall_ns < 2**63
+            ]
+            sql = "update events set wall_ns = ? where gateway = ? and session = ? and seq = ?"
+            self.engine.many(sql, rows)
+
     def add_table_part(self, gateway: str, part: TablePart) -> None:
         """A part of a point table."""
         row = (gateway, part.hash, part.index, part.parts, part.body)
@@ -191,6 +215,14 @@ class Store:
             if lane != HEARTBEAT:
                 history.apply([(epoch, lane, state)])
         return history
+
+    def clocks(self, gateway: str, boot: bytes) -> Clocks:
+        """What is known of the clocks of one boot."""
+        clocks = Clocks()
+        sql = "select mono_ns, wall_ns from anchors where gateway = ? and boot = ? order by mono_ns"
+        for mono_ns, wall_ns in self.engine.execute(sql, (gateway, boot)):
+            clocks.learn_anchor(boot, mono_ns, wall_ns)
+        return clocks
 
     def rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """Rows of a query as maps."""

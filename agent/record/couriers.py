@@ -21,7 +21,12 @@ from agent.record.shelf import Shelf
 from agent.record.store import Place, Row, Store
 from agent.record.told import Told
 from agent.record.unsigned import Said, notice_of, take_delivered
-from config.limits import COURIER_ABSENT_NS, COURIER_STATE_TEXT_MAX, LINES_MAX
+from config.limits import (
+    COURIER_ABSENT_NS,
+    COURIER_LATEST_POLLS_MAX,
+    COURIER_STATE_TEXT_MAX,
+    LINES_MAX,
+)
 
 
 class House(Protocol):
@@ -39,7 +44,10 @@ class House(Protocol):
 class Couriers:
     """All destinations of the plan."""
 
-    def __init__(self, house: House, shelf: Shelf, intake: Intake, places: list[Place]) -> None:
+    def __init__(
+        self, house: House, shelf: Shelf, intake: Intake, places: list[Place], *,
+        forgot: bool = False,
+    ) -> None:  # fmt: skip
         self._house = house
         self._shelf = shelf
         self._intake = intake
@@ -57,6 +65,7 @@ class Couriers:
             put_on_record=lambda body: self._intake.own_event(
                 "record/commands", body, house.settings.clock.now()
             ),
+            forgot=forgot,
         )  # fmt: skip
 
     def verbs(self) -> Mapping[str, tuple[Role, Handler]]:
@@ -66,6 +75,7 @@ class Couriers:
             "ack": (Role.COURIER, self._ack),
             "delivered": (Role.COURIER, self._delivered),
             "command": (Role.COURIER, self._command),
+            "latest": (Role.COURIER, self._latest),
             "courier_state": (Role.COURIER, self._state),
             "courier_event": (Role.COURIER, self._event),
             "courier_notice": (Role.COURIER, self._notice),
@@ -169,6 +179,17 @@ class Couriers:
             self.save_places()  # at once: a centre must not hear of an old fire a second time
             self.pump()
         return {"advanced": advanced}
+
+    def _latest(self, connection: Connection, message: Message) -> Message:
+        """{polls} -> {polls: {poll: [wall_ns, values, qualities]}}, of those that were read."""
+        if not self._of(connection).unsigned:
+            raise Refused("signed", "the platform has the telemetry lane")
+        asked = message.get("polls")
+        if not isinstance(asked, list) or len(asked) > COURIER_LATEST_POLLS_MAX:
+            most = COURIER_LATEST_POLLS_MAX
+            raise Refused("malformed", f"polls: expected at most {most} numbers")
+        latest = self._intake.latest or {}
+        return {"polls": {poll: [*latest[poll]] for poll in asked if poll in latest}}
 
     def _event(self, connection: Connection, message: Message) -> Message:
         self._said.add(self._of(connection).name, message)

@@ -31,7 +31,7 @@ class Desk:
     def __init__(
         self, settings: Settings, journal: Journal, field: Field, places: list[Place], *,
         resend: Callable[[str, Mapping[str, Any]], str],
-        put_on_record: Callable[[Mapping[str, Any]], object],
+        put_on_record: Callable[[Mapping[str, Any]], object], forgot: bool = False,
     ) -> None:  # fmt: skip
         self._mono_ns = settings.clock.mono_ns
         self._journal = journal
@@ -42,7 +42,7 @@ class Desk:
         self._duty_until_ns: dict[str, int] = {}
         site = settings.site
         rules = Rules(site.gateway, settings.commander, site.orders, settings.chance)
-        self.orders = Orders(rules, self, places, settings.clock.now)
+        self.orders = Orders(rules, self, places, settings.clock.now, forgot=forgot)
 
     # --- verbs of record.sock ---
 

@@ -45,6 +45,8 @@ class Intake:
         self._taken = 0
         self._ahead: set[int] = set()  # fire taken in while older events had to wait
         self._telemetry_taken = 0
+        # Latest block of each poll, for centres that ask for a value; nobody else needs it.
+        self.latest: dict[int, tuple[int, bytes, bytes]] | None = {} if site.unsigned else None
         self._dropped: dict[int, int] = {}
         self._summaries_dropped = 0
         self.refusing = False  # the ring is full: events stay with the field process
@@ -200,6 +202,8 @@ class Intake:
                 elif self._gather.full(row):
                     self.flush(now)
                 self._gather.add(row, now.mono_ns)
+                if self.latest is not None:
+                    self.latest[row[1]] = (row[3], row[5], row[6])
             except (UplinkError, TypeError):
                 self.malformed += 1
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import queue
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ from agent.record.wear import Wear
 from agent.record.worker import Worker
 from config.limits import (
     DISK_HUNG_NS,
+    DISK_OPEN_HURRY_NS,
     DISK_OPEN_WAIT_NS,
     DISK_RETRY_NS,
     RESERVE_LOOK_NS,
@@ -52,6 +53,24 @@ class Hearer(Protocol):
 
 class StoreBusy(Exception):  # noqa: N818 -- an answer: ask later
     """The disk does not answer now."""
+
+
+async def _in_time(tasks: Collection[asyncio.Future[Any]], hurry: asyncio.Event | None) -> None:
+    """Wait for all of them, as long as there is time."""
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    every = asyncio.ensure_future(asyncio.wait(tasks))
+    called = asyncio.ensure_future((hurry or asyncio.Event()).wait())
+    try:
+        await asyncio.wait(
+            (every, called), timeout=DISK_OPEN_WAIT_NS / S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if called.done():
+            left_s = began_s + DISK_OPEN_HURRY_NS / S - loop.time()
+            await asyncio.wait((every,), timeout=max(0.0, left_s))
+    finally:
+        every.cancel()
+        called.cancel()
 
 
 class _File:
@@ -100,13 +119,16 @@ class Journal:
 
     # --- opening and ending -----------------------------------------------------------------
 
-    async def open(self, wait_ns: int = DISK_OPEN_WAIT_NS) -> dict[Db, Opening]:
-        """Open both files. One that does not answer in time counts as not readable."""
+    async def open(self, hurry: asyncio.Event | None = None) -> dict[Db, Opening]:
+        """Open both files. One that does not answer in time counts as not readable.
+
+        hurry: set when a fire waits; then it is little time.
+        """
         tasks = {
             db: asyncio.ensure_future(f.worker.ask(self._opener(db)))
             for db, f in self._files.items()
         }
-        await asyncio.wait(tasks.values(), timeout=wait_ns / S)
+        await _in_time(tasks.values(), hurry)
         out: dict[Db, Opening] = {}
         for db, task in tasks.items():
             file = self._files[db]

@@ -58,16 +58,23 @@ class Rules:
 
 
 class Orders:
-    """The gate, the counter and the nonce."""
+    """The gate, the counter and the nonce.
+
+    forgot: the file that kept the counter is gone or cannot be read. Then whatever was issued
+    before this record began counts as carried out, because nobody can tell any more.
+    """
 
     def __init__(
-        self, rules: Rules, hands: Hands, places: Iterable[Place], now: Callable[[], Now]
-    ) -> None:
+        self, rules: Rules, hands: Hands, places: Iterable[Place], now: Callable[[], Now], *,
+        forgot: bool = False,
+    ) -> None:  # fmt: skip
         self._rules = rules
         self._hands = hands
         self._now = now
         self._last = max((p[3] for p in places if p[1] == _LANE), default=-1)
         self._nonce = rules.chance(NONCE_BYTES)
+        self._began_ns = now().mono_ns
+        self._forgot = forgot
         self._one = asyncio.Lock()
 
     @property
@@ -118,6 +125,9 @@ class Orders:
             raise Refused("expired", "it has expired")
         if command.expires_ns - command.issued_ns > COMMAND_LIFE_NS_MAX:
             raise Refused("life", "it lives for too long")
+        began_wall_ns = now.wall_ns - (now.mono_ns - self._began_ns)
+        if self._forgot and command.issued_ns <= began_wall_ns + COMMAND_EARLY_NS_MAX:
+            raise Refused("replayed", "the counter was lost; issued too early to be told apart")
 
     async def _done(self, command: PlatformCommand, kid: str, courier: str) -> dict[str, Any]:
         """Carry it out, and put the outcome on record."""

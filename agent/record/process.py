@@ -15,6 +15,7 @@ from agent.clock import SystemClock
 from agent.ipc import IpcError, Server, system_policy
 from agent.lock import Held, hold
 from agent.notify import Notifier
+from agent.record.door import Door
 from agent.record.keys import KeyProblem, load_commander, load_platform, load_signer
 from agent.record.plan_table import Site
 from agent.record.service import Service
@@ -74,11 +75,24 @@ def _settings(site: Site, state: Path, run_dir: Path, keys: Path) -> Settings:
     )
 
 
+async def listen(service: Service) -> Server:
+    """Serve the socket at once, and the record as soon as its disk lets it."""
+    door = Door()
+    server = Server(service.settings.run_dir / "record.sock", door.verbs(), system_policy())
+    await server.start()
+    try:
+        await service.start(door.hurry)
+    except BaseException:
+        await server.stop()
+        raise
+    server.verbs = service.verbs()
+    door.open(server.verbs)
+    return server
+
+
 async def _run(settings: Settings) -> int:
     service = Service(settings)
-    await service.start()
-    server = Server(settings.run_dir / "record.sock", service.verbs(), system_policy())
-    await server.start()
+    server = await listen(service)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -8,6 +8,7 @@ Blocking; called in a thread.
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ import cbor2
 from config.limits import PROPOSAL_BYTES_MAX, PROPOSALS_MAX
 
 _FILE_BYTES_MAX = PROPOSAL_BYTES_MAX + 4_096
+
+
+_FIELDS = {
+    "kind": str, "title": str, "data": bytes, "hash": bytes, "wall_ns": int, "key": str,
+}  # fmt: skip
 
 
 class Proposals:
@@ -57,11 +63,13 @@ class Proposals:
         try:
             with (self._directory / f"{number}.cbor").open("rb") as file:
                 found = cbor2.loads(file.read(_FILE_BYTES_MAX))
-        except (OSError, cbor2.CBORDecodeError, ValueError):
+        except (OSError, cbor2.CBORDecodeError, ValueError, TypeError, RecursionError):
             return None
-        if not isinstance(found, dict) or not isinstance(found.get("data"), bytes):
+        if not isinstance(found, dict) or found.keys() != _FIELDS.keys():
             return None
-        return found
+        if not all(type(found[key]) is kind for key, kind in _FIELDS.items()):
+            return None
+        return found if sha256(found["data"]).digest() == found["hash"] else None
 
     def drop(self, number: int) -> None:
         """Forget one that was decided on. Raises OSError."""
@@ -69,6 +77,6 @@ class Proposals:
 
     def _numbers(self) -> list[int]:
         try:
-            return sorted(int(p.stem) for p in self._directory.glob("*.cbor") if p.stem.isdigit())
+            return sorted(int(p.stem) for p in self._directory.glob("*.cbor") if p.stem.isdecimal())
         except OSError:
             return []

@@ -72,11 +72,21 @@ class Service:
 
     # --- start and end --------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Open the files, recall the alarm state, open an epoch."""
-        s, now = self.settings, self._clock.now()
-        openings = await self.journal.open()
-        await self._recall()
+    async def start(self, hurry: asyncio.Event | None = None) -> None:
+        """Open the files, recall the alarm state, open an epoch.
+
+        hurry: set when a fire waits. Only once: a record that ended because its disk came to life
+        gives it all its time, or it would begin without it again and again.
+        """
+        s = self.settings
+        recall = self._recall()
+        patient = s.run_dir / "record.patient"
+        openings = await self.journal.open(None if patient.exists() else hurry)
+        with contextlib.suppress(OSError):
+            patient.unlink(missing_ok=True)
+        if not any(opening.error for opening in openings.values()):
+            await asyncio.wait((recall,), timeout=1)
+        now = self._clock.now()
         events, telemetry = openings[Db.EVENTS], openings[Db.TELEMETRY]
         hint_path = s.run_dir / "record.epoch"
         owner = s.signer.kid + s.site.gateway.encode()
@@ -96,7 +106,8 @@ class Service:
         self.journal.begin(list(epochs.values()))
         places = [place for survey in surveys for place in survey.places]
         self._intake = Intake(sealer, self.journal, self._shelf, s.site, s.chance(16))
-        self._couriers = Couriers(self, self._shelf, self._intake, places)
+        forgot = bool(events.damage or events.error or events.tail_lost)
+        self._couriers = Couriers(self, self._shelf, self._intake, places, forgot=forgot)
         self._couriers.save_places()
         for db in Db:
             self._durable[db] = (openings[db].survey.session, openings[db].survey.mark)
@@ -109,7 +120,7 @@ class Service:
                 self.fault(f"record.{db}", f"{db}.db {opening.trouble}")
         self.journal.tick()
 
-    async def _recall(self) -> None:
+    def _recall(self) -> asyncio.Task[None]:
         """Read the alarm state; a disk that takes long is waited for beside everything else.
 
         Until it answered nobody knows whether there was a fire, and the field is told just that.
@@ -117,9 +128,7 @@ class Service:
         reading = asyncio.get_running_loop().create_task(self._read_alarm_state())
         self._tasks.add(reading)
         reading.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                await asyncio.shield(reading)
+        return reading
 
     async def _read_alarm_state(self) -> None:
         state: bytes | None = None
@@ -207,6 +216,8 @@ class Service:
 
     def restart(self, why: str) -> None:
         """End; the service manager starts us again."""
+        with contextlib.suppress(OSError):
+            (self.settings.run_dir / "record.patient").touch()
         self.why = self.why or why
         self.ended.set()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 from agent.uplink import cbor, check
@@ -103,6 +104,8 @@ def _args(order: Order, value: Any) -> dict[str, Any]:
         if len(data) > PROPOSAL_BYTES_MAX:
             raise UplinkError("too_large", f"a proposal has at most {PROPOSAL_BYTES_MAX} bytes")
         digest = check.raw(value["hash"], "hash", HASH_BYTES)
+        if digest != sha256(data).digest():
+            raise UplinkError("malformed", "hash: expected the SHA-256 of the data")
         return {"kind": kind, "title": check.text(value["title"], "title", 160), "data": data,
                 "hash": digest}  # fmt: skip
     if order is Order.RESEND:

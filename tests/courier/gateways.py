@@ -37,6 +37,7 @@ class Gateway:
         self._event_seq = 0
         self._mono_ns = 10**9
         self._table = b""
+        self.clock, self.wall_ns = 2, WALL_NS
 
     def trust(self, path: Path) -> None:
         add_to_trust(path, trust_entry(PublicKey(self.signer.public), self.name))
@@ -57,11 +58,25 @@ class Gateway:
             self._event_seq += 1
             rows.append(
                 EventRecord(
-                    b"session-16-bytes", self._event_seq, "zone/0", what, self._mono_ns, WALL_NS,
-                    2, 0, {"to": ["fire"], "raw": b"\x01"},
+                    b"session-16-bytes", self._event_seq, "zone/0", what, self._mono_ns,
+                    self.wall_ns, self.clock, 0, {"to": ["fire"], "raw": b"\x01"},
                 )
             )  # fmt: skip
         return self._next(lane, Codec.CBOR, encode_events(rows))
+
+    def clock_is_set(self, said_ns: int = WALL_NS) -> tuple[str, bytes]:
+        """The record of that moment; from now on the clock is good."""
+        self._event_seq += 1
+        self.clock, self.wall_ns = 2, WALL_NS
+        body = {
+            "event": "clock_established", "boot": BOOT, "mono_ns": self._mono_ns,
+            "wall_ns": said_ns, "clock": 2, "by_ns": 0,
+        }  # fmt: skip
+        row = EventRecord(
+            b"session-16-bytes", self._event_seq, "record/clock", "system", self._mono_ns, WALL_NS,
+            2, 0, body,
+        )  # fmt: skip
+        return self._next("event", Codec.CBOR, encode_events([row]))
 
     def table(self) -> tuple[str, bytes]:
         table = Table(
@@ -115,7 +130,7 @@ class Gateway:
         self._mono_ns += MS
         batch = Batch(
             self.name, self.epoch_id, lane, seq, prev, BOOT, first,
-            self._mono_ns, WALL_NS, 2, int(codec), data,
+            self._mono_ns, self.wall_ns, self.clock, int(codec), data,
             table=self._table if lane in ("telemetry", "summary") else b"",
         )  # fmt: skip
         return seal(batch, self.signer)

@@ -223,7 +223,20 @@ def test_a_flood_of_acknowledgements_is_bounded_and_foreign_ones_are_ignored() -
     w.relay.on_message("embergate/1/other/down/ack", b"x")
     w.relay.on_message("embergate/1/g/down/ack", bytes(MQTT_ACK_BYTES_MAX + 1))
     w.acks(*[b"%d" % n for n in range(3 * COURIER_ACKS_PENDING_MAX)])
-    assert w.record.heard == [b"%d" % n for n in range(COURIER_ACKS_PENDING_MAX)]
+    last = 3 * COURIER_ACKS_PENDING_MAX
+    assert w.record.heard == [b"%d" % n for n in range(last - COURIER_ACKS_PENDING_MAX, last)]
+
+
+def test_what_is_said_again_and_again_does_not_hide_what_is_new() -> None:
+    w = World()
+    w.connect()
+    for seq in range(3):
+        w.offer("event", seq)
+    w.take_all()
+    flood = [ack_message("event", 0)] * COURIER_ACKS_PENDING_MAX
+    w.acks(*flood, ack_message("event", 2))
+    assert len(w.record.heard) == 2, "the first of its kind, and what came after the flood"
+    assert len(w.relay.window) == 0
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,8 @@ class Building:
         patient: the disk may not have answered yet, and then nothing is known.
         """
         self.field = field = FieldEnd(self.session)
-        reply = await field.join(self)  # type: ignore[arg-type] -- all it needs of a world
+        fires = {"fires": 1} if patient else {}
+        reply = await field.join(self, **fires)  # type: ignore[arg-type] -- all it needs of a world
         unknown = patient or self.control.fail_at
         told = 0 if unknown else self.ledger.durable.get(self.session, 0)
         if reply["durable"] < told:

@@ -11,11 +11,12 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import numpy as np
 import pytest
-from world_record import ROOT, FieldEnd, InLoop, World, make_plan, verify
+from world_record import ROOT, FieldEnd, InLoop, World, block_at, make_plan, verify
 
 from agent.courier import gb26875
-from agent.ipc import Client, Refused
+from agent.ipc import Client, Refused, Server, system_policy
 from config.plan import Courier
 from drivers.panel import gb26875_units as gb
 from drivers.panel.gb26875 import Command
@@ -174,6 +175,46 @@ def test_the_centre_asks_and_the_site_answers() -> None:
                     except Refused:  # a write was under way when the test's clock leapt
                         continue
                     said = {r[7].get("event", "") for row in rows for r in row["records"]}
+        world.close()
+
+    asyncio.run(asyncio.wait_for(test(), 40))
+
+
+def test_a_centre_that_asks_for_a_value_gets_what_was_read_last() -> None:
+    async def test() -> None:
+        world = World()
+        async with site(world, Centre()) as s:
+            await s.until(lambda: s.status()["connected"])
+            await s.say("event", "point/101", "point", **{"from": 0, "to": 2, "value": 61.5})
+            await s.until(lambda: s.status()["waiting"] == 0)
+            block = block_at(s.loop.clock, 1)
+            block[5] = np.array([20.0, 23.5, 24.0, 25.0, 26.0], "<f8").tobytes()
+            block[6] = bytes([0, 0, 2, 0, 0])
+            assert s.field.client is not None
+            await s.field.client.call("telemetry", blocks=[block], dropped={})
+            asks = tuple(gb.ReadComponent(1, 1, n) for n in (0x0011_0003, 102, 103))
+            s.centre.ask(Command.REQUEST, gb.Unit(63, asks))
+            await s.until(lambda: bool(s.centre.units(3)))
+            # 102 is not good and never had a value; 103 was never in a record, and is read.
+            told = [(o.number, o.value) for o in s.centre.units(3)]
+            assert told == [(0x0011_0003, 235), (103, 250)]
+        world.close()
+
+    asyncio.run(asyncio.wait_for(test(), 40))
+
+
+def test_what_a_centre_does_while_the_record_is_away_is_put_on_record_later() -> None:
+    async def test() -> None:
+        world = World()
+        async with site(world, Centre()) as s:
+            await s.until(lambda: s.status()["connected"])
+            await s.loop.server.stop()
+            await s.until(lambda: not s.status()["following"])
+            s.centre.ask(Command.CONTROL, gb.Unit(89, (gb.ReadDevice(),)))
+            await s.until(lambda: len(s.courier._post.follower._events) > 0)
+            s.loop.server = Server(world.socket, s.loop.service.verbs(), system_policy())
+            await s.loop.server.start()
+            await s.until(lambda: ("city", "initialise") in s.loop.service._couriers._said._waiting)
         world.close()
 
     asyncio.run(asyncio.wait_for(test(), 40))

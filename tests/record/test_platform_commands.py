@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,11 @@ from world_record import GATEWAY, CourierEnd, FieldEnd, InLoop, World, event_at,
 
 from agent.core.types import ClockState
 from agent.ipc import Refused
+from agent.record.proposals import Proposals
 from agent.uplink.command import Order, PlatformCommand, open_command, seal_command
 from agent.uplink.cose import Signer, Trust, TrustedKey
 from agent.uplink.errors import UplinkError
-from config.limits import COMMAND_LIFE_NS_MAX, HEARTBEAT_NS, PROPOSALS_MAX, S
+from config.limits import COMMAND_EARLY_NS_MAX, COMMAND_LIFE_NS_MAX, HEARTBEAT_NS, PROPOSALS_MAX, S
 from config.plan import Courier, encode_plan
 
 COMMANDER = Ed25519PrivateKey.from_private_bytes(bytes(range(64, 96)))
@@ -270,6 +272,41 @@ def test_a_proposal_waits_for_somebody_on_the_site() -> None:
     run(test)
 
 
+def test_what_was_carried_out_before_the_counter_was_lost_is_not_carried_out_again() -> None:
+    async def test() -> None:
+        async with site() as s:
+            old = s.made(Order.ACKNOWLEDGE, 7)
+            assert await s.ask(old) == "done"
+            early = s.made(Order.ACKNOWLEDGE, 8, issued_ns=s.loop.clock.wall + S)
+        (s.world.state / "record" / "events.db").write_bytes(b"not a database" * 999)
+        async with site(world=s.world) as again:
+            assert await again.ask(old) == "replayed"
+            assert await again.ask(early) == "replayed"
+            again.loop.clock.move(COMMAND_EARLY_NS_MAX / S + 1)
+            assert await again.ask(old) == "expired"
+            assert await again.ask(again.made(Order.ACKNOWLEDGE, 1)) == "done"
+        s.world.close()
+
+    run(test)
+
+
+def test_a_proposal_whose_file_is_damaged_is_none(tmp_path: Path) -> None:
+    held = Proposals(tmp_path / "proposals")
+    whole = {**proposal(b"site: x"), "wall_ns": 5, "key": "00"}
+    held.keep(3, whole)
+    held.keep(4, whole)
+    path = tmp_path / "proposals" / "3.cbor"
+    data = path.read_bytes()
+    (tmp_path / "proposals" / "\u00b2.cbor").write_bytes(data)
+    assert [row["number"] for row in held.all()] == [3, 4]
+    for at in range(len(data)):
+        for part in (data[:at], data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]):
+            path.write_bytes(part)
+            found = held.get(3)
+            assert found is None or found["data"] == b"site: x"
+            assert 4 in [row["number"] for row in held.all()]
+
+
 # --- the codec --------------------------------------------------------------------------------
 
 
@@ -298,6 +335,7 @@ def test_every_order_there_and_back(order: Order) -> None:
         (Order.RESEND, {**ARGS[Order.RESEND], "first": 10, "last": 9}),
         (Order.PROPOSE, {**ARGS[Order.PROPOSE], "kind": "firmware"}),
         (Order.PROPOSE, {**ARGS[Order.PROPOSE], "data": bytes(60_000)}),
+        (Order.PROPOSE, {**ARGS[Order.PROPOSE], "data": b"another one"}),
     ],
 )
 def test_arguments_that_are_none(order: Order, args: dict[str, Any]) -> None:

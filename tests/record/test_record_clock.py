@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wall_clocks import Clocks
 from world_record import InLoop, World, both, call, event_at, run, verify
 
 from agent.core.types import ClockState, Now
 from agent.record.clockwatch import ClockWatch
+from agent.uplink.clocks import Clocks
 from agent.uplink.events import EventRecord, decode_events
 from config.limits import CLOCK_STEP_NS, S
 

@@ -13,7 +13,7 @@ from world_record import InLoop, World
 
 from agent.clock import boot_id
 from agent.core.memory import MemoryDamagedError, decode
-from agent.core.types import Delivery, Notice
+from agent.core.types import Command, Delivery, DutyCheck, Notice
 from agent.field.recordlink import RecordLink
 from agent.record.alarm_state import AlarmStateFiles
 
@@ -41,7 +41,13 @@ class Hearer:
         self.notices.append(notice)
 
     def delivery(self, delivery: Delivery) -> None:
-        pass  # how far the calls are is no matter here
+        """Not of interest here."""
+
+    def duty(self, check: DutyCheck) -> None:
+        """Nobody asks."""
+
+    def command(self, command: Command) -> None:
+        """Nobody orders."""
 
 
 def test_a_disk_that_answers_late_still_tells_of_the_fire_before_the_power_cut(

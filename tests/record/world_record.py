@@ -42,6 +42,7 @@ from agent.uplink.batch import Opened, hash_of, open_batch
 from agent.uplink.cose import Signer, Trust, TrustedKey
 from agent.uplink.heartbeat import Heartbeat, open_heartbeat
 from agent.uplink.history import History, Kind
+from config.limits import RECORD_FOLLOW_WAIT_NS
 from config.plan import (
     PLAN_VERSION,
     Courier,
@@ -194,9 +195,11 @@ class FieldEnd:
         self.changed = asyncio.Event()
         self.client: Client | None = None
 
-    async def join(self, world: World) -> dict[str, Any]:
+    async def join(self, world: World, **more: Any) -> dict[str, Any]:
         self.client = await world.connect(self._event)
-        reply = await self.client.call("hello", session=self.session, boot=boot_id())
+        reply = await self.client.call(
+            "hello", RECORD_FOLLOW_WAIT_NS, session=self.session, boot=boot_id(), **more
+        )
         self.durable = max(self.durable, reply["durable"])
         return reply
 
@@ -238,7 +241,7 @@ class CourierEnd:
 
     async def join(self, world: World, name: str = "platform") -> dict[str, Any]:
         self.client = await world.connect(self._event)
-        return await self.client.call("follow", courier=name)
+        return await self.client.call("follow", RECORD_FOLLOW_WAIT_NS, courier=name)
 
     def _event(self, message: dict[str, Any]) -> None:
         if message["e"] == "heartbeat":

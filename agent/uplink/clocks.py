@@ -1,4 +1,4 @@
-"""A reader of the record: the wall time of a stamp, also from before the clock was set.
+"""The wall time of a monotonic stamp, also from before the clock was set. Pure.
 
 A batch is an anchor by itself: its wall time belongs to its last monotonic stamp. Where it says
 that the clock was not set, the first anchor of the same boot that has a time gives it one.
@@ -11,6 +11,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.uplink.batch import Batch
+
+
+def anchor_of(body: Any) -> tuple[bytes, int, int] | None:
+    """(boot, mono_ns, wall_ns) of the body of a record that says when the clock was set."""
+    if not isinstance(body, Mapping):
+        return None
+    if body.get("event") not in ("clock_established", "clock_stepped"):
+        return None
+    boot, mono_ns, wall_ns = (body.get(key) for key in ("boot", "mono_ns", "wall_ns"))
+    if type(boot) is not bytes or type(mono_ns) is not int or type(wall_ns) is not int:
+        return None
+    return (boot, mono_ns, wall_ns) if max(abs(mono_ns), abs(wall_ns)) < 2**62 else None
 
 
 class Clocks:
@@ -26,11 +38,13 @@ class Clocks:
 
     def learn_event(self, body: Mapping[str, Any]) -> None:
         """Take in the body of a record; of `clock_established` and `clock_stepped` it learns."""
-        if body.get("event") not in ("clock_established", "clock_stepped"):
-            return
-        boot, mono_ns, wall_ns = (body.get(key) for key in ("boot", "mono_ns", "wall_ns"))
-        if type(boot) is bytes and type(mono_ns) is int and type(wall_ns) is int:
-            self._add(boot, mono_ns, wall_ns)
+        found = anchor_of(body)
+        if found is not None:
+            self.learn_anchor(*found)
+
+    def learn_anchor(self, boot: bytes, mono_ns: int, wall_ns: int) -> None:
+        """One moment on both clocks."""
+        self._add(boot, mono_ns, wall_ns)
 
     def wall_ns(self, boot: bytes, mono_ns: int) -> int | None:
         """Unix time of a stamp; None when the clock of that boot was never set.
