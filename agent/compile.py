@@ -228,7 +228,6 @@ def _texts(
 
 def _outputs(site: model.Site, device_index: Mapping[str, int]) -> tuple[Output, ...]:
     """Sirens and signals. active_low of a line and idle_energised together say what "on" is."""
-    devices = {d.name: d for d in site.devices}
     return tuple(
         Output(
             name=s.name,
@@ -241,7 +240,6 @@ def _outputs(site: model.Site, device_index: Mapping[str, int]) -> tuple[Output,
             inverted=s.active_low != s.idle_energised,
             idle_energised=s.idle_energised,
             means=tuple(str(m) for m in s.means),
-            timeout_ns=0 if s.chip else devices[s.device].output_timeout_ns,
         )
         for s in site.outputs
     )

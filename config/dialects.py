@@ -15,12 +15,12 @@ from pathlib import Path as FilePath
 import yaml
 
 from config import model
+from config.desk_limits import PROFILE_EXAMPLES_MAX
 from config.limits import (
     DIALECT_RULES_MAX,
     PANEL_ADDRESS_CHARS_MAX,
     PANEL_RECORD_BYTES_MAX,
     PANEL_SILENCE_NS,
-    PROFILE_EXAMPLES_MAX,
 )
 from config.loader import load, read_bytes
 from config.patterns import fault_of

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import yaml
 
 from config import model, quantity
-from config.kinds import KINDS
-from config.limits import (
-    DEVICES_MAX,
+from config.desk_limits import (
     EVALUATE_GOALS_MAX,
     EVALUATE_LEAD_NS_MAX,
     EVALUATE_RESET_NS_MAX,
@@ -22,8 +20,9 @@ from config.limits import (
     EVALUATE_SWEEP_VALUES_MAX,
     EVALUATE_SWEEPS_MAX,
     RECORDING_COLUMNS_MAX,
-    S,
 )
+from config.kinds import KINDS
+from config.limits import DEVICES_MAX, S
 from config.plan import PARAMS
 from config.point_reader import POINT_KEYS, read_point
 from config.problems import Path

@@ -76,7 +76,7 @@ COMMAND_BYTES_MAX = 65_536
 COMMAND_LIFE_NS_MAX = 600 * S  # from issued to expires
 COMMAND_EARLY_NS_MAX = 120 * S  # a platform's clock may be ahead of ours by so much
 COMMANDS_PENDING_MAX = 8  # in a courier, until the record took them
-DUTY_MINUTES_MAX = 120
+DUTY_MINUTES_MAX = 10  # as long as the site waits for an answer, see DUTY_WAIT_NS
 PROPOSAL_BYTES_MAX = 49_152
 PROPOSALS_MAX = 8  # that are kept for somebody on the site; the oldest goes
 RESEND_MAX = 10_000  # batches of one order
@@ -90,6 +90,7 @@ PANEL_TICK_NS = 250 * MS
 PANEL_ASK_NS = 25 * S  # a device that speaks GB/T 26875.3 is asked for its status this often
 PANEL_REPLIES_MAX = 48  # to what came in one read
 LISTEN_BACKLOG = 2  # connections of a device that wait; the newest counts
+LISTEN_PAUSE_NS = 1 * S  # after no descriptor was left for a connection
 PANEL_SKEW_S = 150  # printed times have whole minutes; a panel's clock may be off this far
 ESPA_SELECT_NS = 2_500 * MS  # from the first ENQ of a poll to the second (ESPA 4.4.4)
 ESPA_BLOCK_NS = 15 * S  # from our ACK to the end of the block
@@ -351,20 +352,6 @@ RECEIVER_PARTITION_NS = 30 * 24 * 3_600 * S  # of everything else
 TAIL_PATIENCE_NS = 110 * S  # a lane that stands still while two heartbeats say that there is more
 TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
 
-# --- the simulator --------------------------------------------------------------------------
-SIMULATOR_CLIENTS_MAX = 64  # of one simulated line
-SIMULATOR_DELAY_NS_MAX = 60 * S
-SIMULATOR_NOISE_BYTES_MAX = 256
-SIMULATOR_FRAME_GAP_NS = 100 * MS  # the rest of an RTU request that is later than this is lost
-SIMULATOR_CONTROL_LINE_BYTES_MAX = 65_536
-SIMULATOR_WRITES_KEPT = 1_024
-SIMULATOR_CENTRE_FRAMES_KEPT = 10_000
-SIMULATOR_SETS_PENDING_MAX = 256
-SIMULATOR_TICK_NS_MIN = 10 * MS
-RECORDING_ROWS_MAX = 1_000_000
-RECORDING_COLUMNS_MAX = 4_096
-RECORDING_BYTES_MAX = 256 * 1024 * 1024  # decompressed
-
 assert COURIER_WINDOW + COURIER_FIRE_WINDOW < 20, "mosquitto drops a client that exceeds it"
 assert MQTT_CONNACK_WAIT_NS < MQTT_CONNECT_WAIT_NS
 assert COURIER_ACK_WAIT_NS < COURIER_PROGRESS_NS, "a resend comes before the fault"
@@ -390,10 +377,6 @@ assert RECONNECT_WAIT_NS_MAX <= UNIT_BACKOFF_NS_MAX <= 10 * S
 assert TELEMETRY_MESSAGE_BYTES_MAX + 65_536 < IPC_MESSAGE_BYTES_MAX
 assert BUS_ATTEMPT_NS_MAX > REPLY_TIMEOUT_NS_MAX + UNIT_BACKOFF_NS_MAX
 assert CONNECT_TIMEOUT_NS + RECONNECT_WAIT_NS_MAX < BUS_ATTEMPT_NS_MAX
-
-# --- a trial's supervisor (embergate run); in the building systemd does it -----------------------
-SUPERVISE_RESTART_NS = 200 * MS
-SUPERVISE_STOP_NS = 5 * S
 
 # --- the site file's readers ------------------------------------------------------------------
 SITE_DEPTH_MAX = 24  # nesting of maps and lists in a YAML file
@@ -422,53 +405,12 @@ ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a f
 assert LEDGER_ENTRIES_MAX > POINTS_MAX
 assert OUTPUTS_MAX * (4 * NAME_CHARS_MAX + 64) + 256 <= LATCH_BYTES_MAX, "all sirens at once"
 assert ALARM_POLL_NS_MAX * STALE_INTERVALS <= STALE_NS_MAX
-DEMO_TEND_NS = 50 * MS
 
 # --- the clock ------------------------------------------------------------------------------
 CLOCK_STATE_EVERY_NS = 1 * S
 CLOCK_STEP_NS = 1 * S  # a wall clock that goes this far at once was set: that is put on record
 WALL_NS_MIN = 1_767_225_600 * S  # 2026-01-01: an earlier wall clock was never set
 
-# --- evaluation of recordings ------------------------------------------------------------------
-EVALUATE_FILES_MAX = 10_000
-EVALUATE_ROWS_MAX = 50_000_000  # of one recording; rows are streamed
-EVALUATE_BYTES_MAX = 8 * 1024 * 1024 * 1024  # decompressed
-EVALUATE_LINE_CHARS_MAX = 1024 * 1024
-EVALUATE_INDEX_BYTES_MAX = 16 * 1024 * 1024
-EVALUATE_BACK_NS_MAX = 3_600 * S  # a clock put back an hour; more is another time base
-EVALUATE_AHEAD_NS_MAX = 400 * 24 * 3_600 * S  # a longer gap is another time base
-EVALUATE_GAP_TICKS_MAX = 64  # cycles run without samples in one gap
-EVALUATE_LEAD_NS_MAX = 366 * 24 * 3_600 * S
-EVALUATE_RESET_NS_MIN = 1 * S
-EVALUATE_RESET_NS_MAX = 24 * 3_600 * S
-EVALUATE_GOALS_MAX = 100
-EVALUATE_MARKS_KEPT = 200  # transitions listed of one recording; the counts say how many
-EVALUATE_SWEEP_VALUES_MAX = 100  # combinations of one sweep
-EVALUATE_SWEEPS_MAX = 20
-EVALUATE_RESAMPLES = 2_000  # of the bootstrap
-EVALUATE_PLOTS_MAX = 200
-EVALUATE_LINES_PLOTTED_MAX = 8
-EVALUATE_PLOT_BINS = 300
-# --- profiles and commissioning -------------------------------------------------------------
-PROFILE_EXAMPLES_MAX = 1_000
-PROFILE_PROOF_POINTS_MAX = 400  # of one profile: the corners of its families, and all other points
-PROFILE_PROOF_STEP_NS = 5 * S  # one word through the whole path
-PROFILE_PROOF_POLL_NS = 2 * MS
-LISTEN_FRAME_GAP_NS = 50 * MS  # the rest of an overheard frame that is later than this is lost
-LINE_RECORDING_BYTES_MAX = 256 * 1024 * 1024
-LINE_RECORDING_CHUNKS_MAX = 2_000_000
-SCAN_LISTEN_NS = 2 * S  # a line on which anything is heard in this time has another master
-SCAN_WAIT_NS = 100 * MS  # for each unit
-SCAN_PAUSE_NS = 20 * MS  # between requests
-PROBE_WAIT_NS = 500 * MS
-PROBE_REGISTERS_MAX = 2_000
-TOOL_TIME_NS_MAX = 7 * 24 * 3_600 * S  # of watch, listen and record-line
-TABLE_FILE_BYTES_MAX = 16 * 1024 * 1024
-TABLE_UNPACKED_BYTES_MAX = 128 * 1024 * 1024
-TABLE_ROWS_MAX = POINTS_MAX + 1  # and the header
-TABLE_COLUMNS_MAX = 64
-TABLE_CELL_CHARS_MAX = 4_096
-TABLE_PROBLEMS_MAX = 100
 # --- texts of devices -----------------------------------------------------------------------
 TEXTS_MAX = 500  # of a site
 TEXT_REGISTERS_MAX = 64  # of one text; the gateway keeps no more than its last reading

@@ -227,7 +227,6 @@ class Output:
     idle_energised: bool = False  # current flows while the output is off
     means: tuple[str, ...] = ()  # words.Meaning; the gateway itself drives it, not the matrix
     steady: bool = False  # its line is too slow for a pattern: on is on
-    timeout_ns: int = 0  # its board lets go when it heard nothing for so long; 0: never, unknown
 
     @property
     def on_bus(self) -> bool:

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 import yaml
 
 from config import heartbeat_reader, quantity
-from config.limits import (
-    POLL_INTERVAL_NS_MAX,
-    POLL_INTERVAL_NS_MIN,
-    PROFILE_EXAMPLES_MAX,
-)
+from config.desk_limits import PROFILE_EXAMPLES_MAX
+from config.limits import POLL_INTERVAL_NS_MAX, POLL_INTERVAL_NS_MIN
 from config.problems import Path
 from config.shape import Keys, Reader
 from config.words import FLAG_WORDS

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from config.limits import EVALUATE_SWEEP_VALUES_MAX
+from config.desk_limits import EVALUATE_SWEEP_VALUES_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,10 @@ class LineState:
     jammed: bool | None = None
 
 
+PANEL_WHOLE = "device"
+"""The address of what a panel, or its transmission device, says of itself as a whole."""
+
+
 class PanelKind(StrEnum):
     """What a panel's event is about."""
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from agent.cli.run import free_ports
 from agent.cli.supervisor import Supervisor, start_gateway
-from config.limits import DEMO_TEND_NS, SUPERVISE_STOP_NS, S
+from config.desk_limits import DEMO_TEND_NS, SUPERVISE_STOP_NS
+from config.limits import S
 
 EMBERGATE = (sys.executable, "-m", "agent.cli.main")
 KEYS = (sys.executable, "-m", "firmware_tools.main")

@@ -31,18 +31,17 @@ from agent.commission.probe import (
 )
 from agent.commission.scan import Found, ScanPlan, scan
 from config import quantity
-from config.limits import (
+from config.desk_limits import (
     LINE_RECORDING_BYTES_MAX,
     LINE_RECORDING_CHUNKS_MAX,
-    MS,
     PROBE_REGISTERS_MAX,
     PROBE_WAIT_NS,
     SCAN_LISTEN_NS,
     SCAN_PAUSE_NS,
     SCAN_WAIT_NS,
     TOOL_TIME_NS_MAX,
-    S,
 )
+from config.limits import MS, S
 from config.plan import Line
 from config.registers import TABLES, short_form
 from drivers.link.stream import LinkError

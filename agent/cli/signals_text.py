@@ -20,7 +20,7 @@ def outputs_told(plan: Plan) -> list[dict[str, Any]]:
             "idle_energised": o.idle_energised,
             "means": list(o.means),
             "patterns": not o.steady,
-            "timeout_ns": o.timeout_ns,
+            "timeout_ns": _timeout_ns(plan, o),
         }
         for o in plan.outputs
     ]
@@ -43,6 +43,11 @@ def _place(plan: Plan, output: Output) -> str:
     return f"{plan.devices[output.device].name} coil {output.coil}"
 
 
+def _timeout_ns(plan: Plan, output: Output) -> int:
+    """After how long without a master its board lets go; 0: never, or not known."""
+    return plan.devices[output.device].output_timeout_ns if output.on_bus else 0
+
+
 def _line(plan: Plan, output: Output) -> str:
     """What is worth a line; "" for a coil that is a siren and released when off."""
     said = []
@@ -52,8 +57,8 @@ def _line(plan: Plan, output: Output) -> str:
         said.append("energised while it is off: it comes on when its supply is lost")
     if output.steady:
         said.append("its line is too slow for patterns: steadily on")
-    if output.timeout_ns:
-        said.append(f"released after {time_text(output.timeout_ns)} of silence")
+    if timeout_ns := _timeout_ns(plan, output):
+        said.append(f"released after {time_text(timeout_ns)} of silence")
     if output.on_bus and output.kind == "siren" and not said:
         return ""
     return f"{output.kind} {output.name} ({_place(plan, output)}){': ' if said else ''}" + (

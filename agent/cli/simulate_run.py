@@ -20,12 +20,8 @@ from typing import Any
 import typer
 
 from agent.cli.check import plan_or_exit
-from config.limits import (
-    MS,
-    SIMULATOR_CONTROL_LINE_BYTES_MAX,
-    SIMULATOR_SETS_PENDING_MAX,
-    S,
-)
+from config.desk_limits import SIMULATOR_CONTROL_LINE_BYTES_MAX, SIMULATOR_SETS_PENDING_MAX
+from config.limits import MS, S
 from config.plan import Plan, PlanError, decode_plan, read_plan
 from config.problems import EXIT_CONFIG
 from drivers.simulator.building import Building, Options

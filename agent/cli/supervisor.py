@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from config.limits import SUPERVISE_RESTART_NS, SUPERVISE_STOP_NS, S
+from config.desk_limits import SUPERVISE_RESTART_NS, SUPERVISE_STOP_NS
+from config.limits import S
 from config.plan import Courier, section
 
 EX_CONFIG = 78

@@ -16,8 +16,9 @@ import yaml
 
 from agent.commission.lines import ToolError
 from agent.commission.tables import Rows
+from config.desk_limits import TABLE_PROBLEMS_MAX
 from config.kinds import KINDS
-from config.limits import NAME_CHARS_MAX, POINTS_MAX, TABLE_PROBLEMS_MAX
+from config.limits import NAME_CHARS_MAX, POINTS_MAX
 from config.loader import Document, load
 from config.model import Point, Site
 from config.point_reader import POINT_KEYS

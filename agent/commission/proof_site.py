@@ -13,9 +13,10 @@ import yaml
 
 from agent.compile import compile_plan
 from config.checks import check_site
+from config.desk_limits import PROFILE_PROOF_POINTS_MAX, PROFILE_PROOF_POLL_NS
 from config.kinds import KINDS
 from config.ledger import Ledger, update
-from config.limits import OUTPUTS_MAX, PROFILE_PROOF_POINTS_MAX, PROFILE_PROOF_POLL_NS
+from config.limits import OUTPUTS_MAX
 from config.loader import load
 from config.plan import Plan
 from config.point_reader import Fields

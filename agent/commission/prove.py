@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from agent.commission.proof_site import bench
-from config.limits import PROFILE_PROOF_STEP_NS, S
+from config.desk_limits import PROFILE_PROOF_STEP_NS
+from config.limits import S
 from config.plan import Plan
 from config.problems import Problem
 from config.profile_facts import Example

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agent.commission.lines import ToolError, setting_text
-from config.limits import SCAN_LISTEN_NS, SCAN_PAUSE_NS, SCAN_WAIT_NS, S
+from config.desk_limits import SCAN_LISTEN_NS, SCAN_PAUSE_NS, SCAN_WAIT_NS
+from config.limits import S
 from config.plan import Line
 from config.words import LineKind
 from drivers.link.stream import LinkError

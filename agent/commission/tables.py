@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.commission.lines import ToolError
-from config.limits import (
+from config.desk_limits import (
     TABLE_CELL_CHARS_MAX,
     TABLE_COLUMNS_MAX,
     TABLE_FILE_BYTES_MAX,

@@ -173,6 +173,7 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
     out += signals.restore(state, found.more.get("manual"), now)
     if not again:
         out += lasting.restore(state, found.more, now, same_boot=same_boot)
+    signals.recall_seen(state)
     return out
 
 

@@ -19,6 +19,7 @@ from agent.core.panel import SOUNDED, PanelBook
 from agent.core.site import U4, Bools, Site
 from agent.core.zones import Zones
 from config.words import Flag
+from drivers.reading import PANEL_WHOLE
 
 _MANUAL, _FAULT = int(Flag.MANUAL), int(Flag.FAULT)
 _GATES = int(Flag.DISABLED | Flag.TEST)
@@ -148,11 +149,29 @@ def _manual(tables: Tables, site: Site, view: View, true: Bools) -> Bools:
     return matrix.rows_with(tables, true & (flags[tables.slot] & np.uint32(MANUAL_FIRE) != 0))
 
 
+def _told(book: PanelBook) -> list[tuple[int, int]]:
+    """(device, flags) of every fire that a panel tells, each once.
+
+    A panel says a fire of a component at its system too, and at itself: `1.1/10-2`, `1.1`, and the
+    whole. Those are one fire, not independent devices.
+    """
+    fires = {k: f for k, f in book.standing.items() if f & FIRE and not f & _GATES}
+    parts: set[tuple[int, str]] = set()  # what has a part that is in fire
+    for device, address in fires:
+        above = address
+        while "/" in above:
+            above = above.rpartition("/")[0]
+            parts.add((device, above))
+        if address != PANEL_WHOLE:
+            parts.add((device, PANEL_WHOLE))
+    return [(device, f) for (device, address), f in fires.items() if (device, address) not in parts]
+
+
 def _general(tables: Tables, scene: Scene, site: Site) -> tuple[str, bool, bool]:
     """(why the general alarm is due, by what a panel silenced only, whether any fire stands)."""
     effective = scene.alarms.effective
     fires = np.flatnonzero(effective & np.uint32(FIRE))
-    told = [(d, f) for (d, _), f in scene.book.standing.items() if f & FIRE and not f & _GATES]
+    told = _told(scene.book)
     loud = [(d, f) for d, f in told if d not in scene.book.silenced]
     manual = bool((effective[fires] & np.uint32(_MANUAL)).any())
     needed = site.zone_needed >= 2

@@ -201,6 +201,14 @@ def restore(state: State, kept: Any, now: Now) -> list[Record]:
     return [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
+def recall_seen(state: State) -> None:
+    """A fire that people had acknowledged before the restart is no news to them again."""
+    alarms = state.alarms
+    unseen = (alarms.vote & ~alarms.acked).any() or panel.fires(state.book)
+    if not unseen and state.signals.manual is None:
+        state.signals.alarms_heard = alarms.count
+
+
 def reset(state: State, now: Now) -> tuple[int, int, list[Record]]:
     """Clear the manual alarm, unless its button is still down: (cleared, refused, records)."""
     s: Signals = state.signals

@@ -6,6 +6,7 @@ acknowledgements never let the record forget anything; they move this courier's 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import time
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from agent.courier.broker import SettingsProblem
-from agent.courier.dc09_book import Book, Place
+from agent.courier.dc09_book import ZONE_MAX, Book, Place
 from agent.courier.dc09_frame import Account, Format, Keys
 from agent.courier.dc09_session import Calls, Session, Settings
-from agent.courier.post import Post, until_told
+from agent.courier.post import Post
 from agent.courier.sources import sources_of
+from agent.courier.until_told import until_told
 from agent.courier.window import BatchId
 from agent.uplink.batch import Batch
 from agent.uplink.events import EventRecord
@@ -48,6 +50,7 @@ def read_task(plan: Path, name: str) -> Task:
         raise SettingsProblem(f"no courier of kind dc09 is called {name!r}")
     given: Mapping[str, Any] = courier.settings
     try:
+        form = Format.ADM_CID if given["format"] == "adm-cid" else Format.SIA_DCS
         receivers = tuple((str(host), int(port)) for host, port in given["receivers"])
         return Task(
             name=name,
@@ -55,7 +58,7 @@ def read_task(plan: Path, name: str) -> Task:
             receivers=receivers,
             settings=Settings(
                 who=Account(given["account"], given["receiver"], given["line"]),
-                form=Format.ADM_CID if given["format"] == "adm-cid" else Format.SIA_DCS,
+                form=form,
                 receivers=len(receivers),
                 stream=given["transport"] == "tcp",
                 reply_ns=given["reply_ns"],
@@ -65,7 +68,7 @@ def read_task(plan: Path, name: str) -> Task:
             ),
             key=read_key(given["key_file"]) if given["key_file"] else b"",
             prealarm=given["prealarm"] == "near",
-            places=places_of(data, given["zones"]),
+            places=places_of(data, given["zones"], ZONE_MAX[form]),
         )
     except KeyError as e:
         raise SettingsProblem(f"courier {name!r}: the plan lacks {e}; compile it again") from e
@@ -88,13 +91,18 @@ def read_key(path: str) -> bytes:
     return key
 
 
-def places_of(plan: bytes, zones: Mapping[str, int]) -> dict[str, Place]:
-    """Source of records -> place. Every point has a zone number: the one that is given, else its
-    stable id. Zones and sirens of the site have one only where it is given."""
-    return {
-        s.key: Place(s.stable if s.number is None else s.number, s.name, s.kind)
-        for s in sources_of(plan, zones)
-    }
+def places_of(plan: bytes, zones: Mapping[str, int], most: int) -> dict[str, Place]:
+    """Source of records -> place. Zones and sirens of the site are told only with a given number.
+
+    A point has the one that is given, else its stable id where that can be said and is nobody
+    else's; else 0, which is no zone: one number must never mean two places.
+    """
+    taken = set(zones.values())
+    out = {}
+    for s in sources_of(plan, zones):
+        free = 0 if s.stable in taken or s.stable > most else s.stable
+        out[s.key] = Place(free if s.number is None else s.number, s.name, s.kind)
+    return out
 
 
 async def run(task: Task, record_socket: Path) -> None:
@@ -123,7 +131,7 @@ class Courier:
             Keys(task.key) if task.key else None,
         )  # fmt: skip
 
-    async def run(self, stop: Any) -> None:
+    async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`."""
         await self._post.run(stop)
 

@@ -2,7 +2,7 @@
 
 A pre-alarm is a near alarm or a supervisory event and never a fire. What is gated (disabled, test)
 is told as such and calls nobody. An event has a zone number: the one that the site gives, else the
-point's stable id, which no other point ever had.
+point's stable id, which no other point ever had; 0 is no zone.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.courier.dc09_frame import Format
 from agent.uplink.events import EventRecord
 from config.words import Flag
 
-ZONE_MAX = 999  # three digits of Contact ID; SIA DCS has four
-SIA_ZONE_MAX = 9_999
+ZONE_MAX = {Format.ADM_CID: 999, Format.SIA_DCS: 9_999}
+"""The largest zone number: three digits and four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +83,12 @@ class Event:
     def contact_id(self) -> str:
         """`QEEE GG CCC`; partition 01."""
         kind = 1 if self.begins else 3
-        return f"{kind}{self.code.contact_id:03} 01 {self.place.zone % (ZONE_MAX + 1):03}"
+        return f"{kind}{self.code.contact_id:03} 01 {self.place.zone:03}"
 
     def sia(self, *, text: bool) -> str:
         """`Nri1/FA0007`, with the name of the place between carets."""
         word = self.code.begin if self.begins else self.code.end
-        out = f"Nri1/{word}{self.place.zone % (SIA_ZONE_MAX + 1):04}"
+        out = f"Nri1/{word}{self.place.zone:04}"
         return f"{out}^{_plain(self.place.name)}^" if text and _plain(self.place.name) else out
 
 

@@ -20,8 +20,9 @@ from agent.boot import boot_id
 from agent.courier.broker import SettingsProblem
 from agent.courier.gb26875_book import COMPONENT_TYPES, SOUNDER, UNITS, Book, Component, Style
 from agent.courier.gb26875_session import Calls, Session, Settings
-from agent.courier.post import Post, until_told
+from agent.courier.post import Post
 from agent.courier.sources import sources_of
+from agent.courier.until_told import until_told
 from agent.courier.window import BatchId
 from agent.uplink.batch import Batch
 from agent.uplink.events import EventRecord

@@ -12,7 +12,6 @@ import contextlib
 import importlib
 import logging
 import random
-import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from agent.courier.backoff import Backoff
 from agent.courier.broker import SettingsProblem, address
 from agent.courier.mqtt import Dial, Dialer, Link, LinkError, Listener, Will
 from agent.courier.relay import Relay, ack_topic, command_topic, up_topic
+from agent.courier.until_told import until_told
 from agent.ipc import Client, IpcError, Refused
 from agent.journal import log_to_journal
 from agent.notify import Notifier
@@ -109,12 +109,8 @@ def read_task(plan: Path, name: str) -> Task:
 
 async def run(task: Task, record_socket: Path) -> None:
     """Carry batches until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     courier = Courier(task, record_socket, random.Random())  # noqa: S311 -- jitter, not a secret
-    await courier.run(stop)
+    await until_told(courier.run)
 
 
 class Courier:

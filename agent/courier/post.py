@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -164,15 +163,6 @@ class Post:
             self._tried = True
         if self._tried or not text.startswith("not"):
             self.follower.state(connected, text if connected else self._trouble or text)
-
-
-async def until_told(run: Callable[[asyncio.Event], Any]) -> None:
-    """Run a courier until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await run(stop)
 
 
 class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):

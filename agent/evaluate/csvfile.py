@@ -22,13 +22,13 @@ import numpy as np
 from agent.evaluate.messages import Place
 from agent.evaluate.source import BadRecording, Frame, usual_step_ns
 from agent.evaluate.stamps import SECONDS, TIMESTAMP, BadStamp, Stamps
-from config.limits import (
+from config.desk_limits import (
     EVALUATE_BYTES_MAX,
     EVALUATE_LINE_CHARS_MAX,
     EVALUATE_ROWS_MAX,
     RECORDING_COLUMNS_MAX,
-    S,
 )
+from config.limits import S
 from config.words import Quality
 
 SUFFIXES = (".csv", ".csv.gz")

@@ -14,8 +14,9 @@ from agent.evaluate.csvfile import SUFFIXES, CsvRecording
 from agent.evaluate.messages import Place
 from agent.evaluate.record import recordings_of_a_record
 from agent.evaluate.source import BadRecording, Source
+from config.desk_limits import EVALUATE_FILES_MAX, EVALUATE_INDEX_BYTES_MAX, EVALUATE_LEAD_NS_MAX
 from config.evaluation import NAME_MAX, Truth
-from config.limits import EVALUATE_FILES_MAX, EVALUATE_INDEX_BYTES_MAX, EVALUATE_LEAD_NS_MAX, S
+from config.limits import S
 
 INDEX = "index.json"
 UNKNOWN = Truth("", "unlisted", None, known=False)

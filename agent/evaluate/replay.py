@@ -24,16 +24,9 @@ from agent.evaluate.series import Series
 from agent.evaluate.source import Frame, Source
 from agent.evaluate.watch import Watch
 from config import model
+from config.desk_limits import EVALUATE_GAP_TICKS_MAX, EVALUATE_MARKS_KEPT
 from config.evaluation import Truth
-from config.limits import (
-    BLOCKS_PER_CYCLE_MAX,
-    CYCLE_TICK_NS,
-    EVALUATE_GAP_TICKS_MAX,
-    EVALUATE_MARKS_KEPT,
-    STALE_INTERVALS,
-    STALE_NS_MIN,
-    S,
-)
+from config.limits import BLOCKS_PER_CYCLE_MAX, CYCLE_TICK_NS, STALE_INTERVALS, STALE_NS_MIN, S
 from config.words import Flag, Mode, Quality
 from drivers.reading import ReadingBlock
 

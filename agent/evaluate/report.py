@@ -9,7 +9,7 @@ from typing import Any
 from agent.evaluate import svg, svg_figures
 from agent.evaluate.phrases import Say, class_name, speaker
 from agent.evaluate.run import Result
-from config.limits import EVALUATE_PLOTS_MAX
+from config.desk_limits import EVALUATE_PLOTS_MAX
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1020px;padding:0 1em;color:#222}

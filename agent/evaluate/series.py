@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from config.limits import EVALUATE_LINES_PLOTTED_MAX, EVALUATE_PLOT_BINS
+from config.desk_limits import EVALUATE_LINES_PLOTTED_MAX, EVALUATE_PLOT_BINS
 
 
 class Series:

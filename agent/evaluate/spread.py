@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from config.limits import EVALUATE_RESAMPLES
+from config.desk_limits import EVALUATE_RESAMPLES
 
 _SEED = 20_260_131
 _TAIL = 0.025  # on each side of an interval of 95 %

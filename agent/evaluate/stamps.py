@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from config.limits import EVALUATE_AHEAD_NS_MAX, EVALUATE_BACK_NS_MAX, MS, S
+from config.desk_limits import EVALUATE_AHEAD_NS_MAX, EVALUATE_BACK_NS_MAX
+from config.limits import MS, S
 
 SECONDS, TIMESTAMP = "t_s", "timestamp"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.evaluate.messages import Place, Refused
-from config.limits import EVALUATE_SWEEP_VALUES_MAX
+from config.desk_limits import EVALUATE_SWEEP_VALUES_MAX
 from config.plan import PARAMS
 from config.problems import closest
 from config.sweep import Sweep, values_of

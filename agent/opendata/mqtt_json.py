@@ -19,7 +19,7 @@ from pathlib import Path
 from agent.courier.backoff import Backoff
 from agent.courier.broker import SettingsProblem, address
 from agent.courier.mqtt import FAILED, Dial, Dialer, Link, LinkError, Listener, Will
-from agent.courier.post import until_told
+from agent.courier.until_told import until_told
 from agent.notify import Notifier
 from agent.opendata import bodies
 from agent.opendata.announced import Things as Announced

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.courier.post import until_told
+from agent.courier.until_told import until_told
 from agent.notify import Notifier
 from agent.opendata.exposition import CONTENT_TYPE, Exposition, labels
 from agent.opendata.http import HttpServer, Request

@@ -196,8 +196,10 @@ class Courier:
     def _pump_again(self, outlet: Outlet, fetch: Fetch) -> None:
         """What the platform asked for once more, in the slots that bulk may use."""
         while self._outlet is outlet and self._room(Lane.TELEMETRY):
+            if outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
+                return
             row = self.again.next(fetch)
-            if row is None or outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
+            if row is None:
                 return
             number = Number(row.lane, row.ordinal, row.seq)
             self._flight.add(number, hash_of(row.data), len(row.data))

@@ -15,12 +15,7 @@ from typing import Any
 
 from agent.uplink import cbor, check
 from agent.uplink.errors import UplinkError
-from config.limits import (
-    BATCH_DATA_BYTES_MAX,
-    POINTS_MAX,
-    TABLE_PART_BYTES_MAX,
-    TABLE_PARTS_MAX,
-)
+from config.limits import BATCH_DATA_BYTES_MAX, POINTS_MAX, TABLE_PART_BYTES_MAX, TABLE_PARTS_MAX
 
 _KEYS = frozenset(range(8))
 _DEFLATE_LEVEL = 9

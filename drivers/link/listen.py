@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 
-from config.limits import CONNECT_TIMEOUT_NS, LISTEN_BACKLOG, S
+from config.limits import CONNECT_TIMEOUT_NS, LISTEN_BACKLOG, LISTEN_PAUSE_NS, S
 from config.plan import Line
 from drivers.link.stream import DescriptorStream, LinkError
 from drivers.link.tcp import watch_peer
@@ -29,7 +30,7 @@ class ListenLink(DescriptorStream):
         self._server: socket.socket | None = None
         self._arrived: asyncio.Future[None] | None = None
         self._waiting: socket.socket | None = None
-        self.strangers = 0
+        self._turned_away = ""  # who came last and is not the device
 
     async def open(self) -> None:
         """Wait for the device. Raises LinkError after at most CONNECT_TIMEOUT_NS."""
@@ -40,15 +41,18 @@ class ListenLink(DescriptorStream):
                 async with asyncio.timeout(CONNECT_TIMEOUT_NS / S):
                     await self._arrived
             except TimeoutError as e:
-                raise LinkError(
-                    f"tcp port {self._port}: {self._peer} has not connected: set the device's "
-                    "centre address and port to this gateway"
-                ) from e
+                raise LinkError(self._nobody()) from e
             finally:
                 self._arrived = None
         peer, self._waiting = self._waiting, None
         assert peer is not None
         self.attach(peer.fileno(), peer.close)
+
+    def _nobody(self) -> str:
+        text = f"tcp port {self._port}: {self._peer} has not connected"
+        if self._turned_away:
+            return f"{text}; {self._turned_away} did and was turned away: is 'from' right?"
+        return f"{text}: set the device's centre address and port to this gateway"
 
     def close(self) -> None:
         """End the connection and stop listening."""
@@ -64,7 +68,8 @@ class ListenLink(DescriptorStream):
     def _listen(self) -> None:
         if self._server is not None:
             return
-        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        family = socket.AF_INET6 if ":" in self._peer else socket.AF_INET
+        server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             server.bind(("", self._port))
@@ -73,16 +78,27 @@ class ListenLink(DescriptorStream):
             server.close()
             raise LinkError(f"tcp port {self._port}: cannot listen there: {e.strerror}") from e
         self._server = server
-        asyncio.get_running_loop().add_reader(server.fileno(), self._accept)
+        self._watch(server)
+
+    def _watch(self, server: socket.socket) -> None:
+        if server is self._server:
+            asyncio.get_running_loop().add_reader(server.fileno(), self._accept)
 
     def _accept(self) -> None:
         assert self._server is not None
         try:
-            peer, (host, _) = self._server.accept()
+            peer, (host, *_) = self._server.accept()
+        except (BlockingIOError, ConnectionError):
+            return  # it is gone again already
         except OSError:
-            return  # it is gone again already, or there are no descriptors: it tries again
-        if host != self._peer:
-            self.strangers += 1
+            # No descriptors are left: the caller stays in the queue, and this must not be asked
+            # again at every turn of the loop that has the sirens to write.
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._server.fileno())
+            loop.call_later(LISTEN_PAUSE_NS / S, self._watch, self._server)
+            return
+        if ip_address(host) != ip_address(self._peer):
+            self._turned_away = host
             peer.close()
             return
         peer.setblocking(False)

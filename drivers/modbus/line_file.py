@@ -14,11 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.limits import (
-    LINE_BUFFER_BYTES_MAX,
-    LINE_RECORDING_BYTES_MAX,
-    LINE_RECORDING_CHUNKS_MAX,
-)
+from config.desk_limits import LINE_RECORDING_BYTES_MAX, LINE_RECORDING_CHUNKS_MAX
+from config.limits import LINE_BUFFER_BYTES_MAX
 from config.plan import Line
 
 HEADER = "line recording 1"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from config.limits import LINE_BUFFER_BYTES_MAX, LISTEN_FRAME_GAP_NS, MODBUS_ADU_RTU_BYTES_MAX
+from config.desk_limits import LISTEN_FRAME_GAP_NS
+from config.limits import LINE_BUFFER_BYTES_MAX, MODBUS_ADU_RTU_BYTES_MAX
 from drivers.modbus.frame import crc16
 
 _READS_BITS = (1, 2)

@@ -31,7 +31,7 @@ from drivers.panel.gb26875 import (
 )
 from drivers.panel.rules import Rules, printable
 from drivers.panel.talk import Counters, Heard, Said
-from drivers.reading import PanelKind
+from drivers.reading import PANEL_WHOLE, PanelKind
 
 NUMBERINGS = ("raw", "zone_low", "loop_high")
 """How the four bytes of a component's address are meant (clause 8 leaves it open): one number;
@@ -205,7 +205,7 @@ class Gb26875Talk:
         elif isinstance(found, gb.SystemStatus):
             self._status(found, _SYSTEM_WORDS, _place(found), "system", sent, out)
         elif isinstance(found, gb.DeviceStatus):
-            self._status(found, _DEVICE_WORDS, "device", "transmission device", sent, out)
+            self._status(found, _DEVICE_WORDS, PANEL_WHOLE, "transmission device", sent, out)
         elif isinstance(found, gb.Operation | gb.DeviceOperation):
             self._operation(found, sent, out)
         elif isinstance(found, gb.SystemConfiguration | gb.DeviceConfiguration):

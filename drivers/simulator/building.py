@@ -21,7 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.limits import MS, SIMULATOR_TICK_NS_MIN, SIMULATOR_WRITES_KEPT, S
+from config.desk_limits import SIMULATOR_TICK_NS_MIN, SIMULATOR_WRITES_KEPT
+from config.limits import MS, S
 from config.plan import Line, Panel, Plan
 from config.words import LineKind, Quality
 from drivers.simulator.ambient import set_ambient

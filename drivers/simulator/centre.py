@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from config.limits import SIMULATOR_CENTRE_FRAMES_KEPT
+from config.desk_limits import SIMULATOR_CENTRE_FRAMES_KEPT
 from drivers.panel import gb26875_units as gb
 from drivers.panel.gb26875 import (
     STANDARD,

@@ -34,13 +34,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from config.limits import (
-    MS,
+from config.desk_limits import (
     SIMULATOR_CONTROL_LINE_BYTES_MAX,
     SIMULATOR_DELAY_NS_MAX,
     SIMULATOR_SETS_PENDING_MAX,
-    S,
 )
+from config.limits import MS, S
 from config.words import Mode, Quality
 from drivers.simulator.building import Building, CoilEvent
 from drivers.simulator.faults import Fault, FaultKind

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from config.limits import MS, SIMULATOR_DELAY_NS_MAX, SIMULATOR_NOISE_BYTES_MAX
+from config.desk_limits import SIMULATOR_DELAY_NS_MAX, SIMULATOR_NOISE_BYTES_MAX
+from config.limits import MS
 from drivers.simulator.fields import SimulatorError
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from config.limits import LINE_BUFFER_BYTES_MAX, MS, SIMULATOR_CLIENTS_MAX, S
+from config.desk_limits import SIMULATOR_CLIENTS_MAX
+from config.limits import LINE_BUFFER_BYTES_MAX, MS, S
 from config.plan import Line
 from config.words import LineKind
 from drivers.simulator.fields import SimulatorError

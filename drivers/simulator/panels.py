@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime
 
-from config.limits import MS, SIMULATOR_SETS_PENDING_MAX
+from config.desk_limits import SIMULATOR_SETS_PENDING_MAX
+from config.limits import MS
 from config.plan import Panel
 from config.words import PanelProtocol
 from drivers.simulator.fields import SimulatorError

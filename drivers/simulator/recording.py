@@ -21,7 +21,7 @@ from typing import IO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from config.limits import RECORDING_BYTES_MAX, RECORDING_COLUMNS_MAX, RECORDING_ROWS_MAX
+from config.desk_limits import RECORDING_BYTES_MAX, RECORDING_COLUMNS_MAX, RECORDING_ROWS_MAX
 from drivers.simulator.fields import SimulatorError
 
 TIME_COLUMN = "t_s"

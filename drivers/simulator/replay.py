@@ -12,7 +12,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from config.limits import LINE_BUFFER_BYTES_MAX, LISTEN_FRAME_GAP_NS, S
+from config.desk_limits import LISTEN_FRAME_GAP_NS
+from config.limits import LINE_BUFFER_BYTES_MAX, S
 from drivers.modbus.line_file import Chunk
 from drivers.modbus.listen import Listener
 from drivers.simulator.fields import SimulatorError

@@ -14,12 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from config.limits import (
-    LINE_BUFFER_BYTES_MAX,
-    SIMULATOR_CLIENTS_MAX,
-    SIMULATOR_FRAME_GAP_NS,
-    S,
-)
+from config.desk_limits import SIMULATOR_CLIENTS_MAX, SIMULATOR_FRAME_GAP_NS
+from config.limits import LINE_BUFFER_BYTES_MAX, S
 from drivers.simulator.fields import SimulatorError
 from drivers.simulator.pacing import Pace, PacedWriter
 from drivers.simulator.responder import CoilHook, Delivery, Garbage, Request, Responder

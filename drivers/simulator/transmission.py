@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime
 
-from config.limits import MS, SIMULATOR_SETS_PENDING_MAX, S
+from config.desk_limits import SIMULATOR_SETS_PENDING_MAX
+from config.limits import MS, S
 from drivers.simulator.fields import SimulatorError
 from drivers.simulator.panel_words import Harm, Telling, harmed
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import socket
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from panel_makers import GB_BEAT, GB_FIRE, panel_of
 from panel_world import panel_world
 
-from config.limits import CONNECT_TIMEOUT_NS, PANEL_ASK_NS, PANEL_REPLIES_MAX, S
+from config.limits import CONNECT_TIMEOUT_NS, LISTEN_PAUSE_NS, PANEL_ASK_NS, PANEL_REPLIES_MAX, S
 from config.plan import Line
 from config.words import Flag
 from drivers.link.listen import ListenLink
@@ -211,8 +213,10 @@ def test_the_newest_connection_of_the_device_counts_and_strangers_get_nothing() 
         with socket.socket() as stranger:
             stranger.bind(("127.0.0.2", 0))
             stranger.connect(address)
-            await turns(lambda: ends.link.strangers == 1)
-            assert stranger.recv(1) == b""
+            stranger.setblocking(False)
+            async with asyncio.timeout(5):
+                assert await asyncio.get_running_loop().sock_recv(stranger, 1) == b""
+            assert not opening.done()
         with socket.create_connection(address) as first:
             await opening
             first.sendall(b"one")
@@ -238,10 +242,42 @@ def test_a_taken_port_and_a_device_that_never_comes_are_said(
                 await ends.link.open()
         monkeypatch.setattr("drivers.link.listen.CONNECT_TIMEOUT_NS", CONNECT_TIMEOUT_NS // 100)
         ends = Ends(_port())
-        with pytest.raises(LinkError, match=r"127\.0\.0\.1 has not connected"):
+        with pytest.raises(LinkError, match=r"127\.0\.0\.1 has not connected: set the device's"):
             await ends.link.open()
+        opening = asyncio.create_task(ends.link.open())
+        with socket.socket() as stranger:
+            stranger.bind(("127.0.0.2", 0))
+            stranger.connect(("127.0.0.1", ends.link._port))
+            with pytest.raises(LinkError, match=r"127\.0\.0\.2 did and was .*: is 'from' right"):
+                await opening
         ends.link.close()
 
+    asyncio.run(body())
+
+
+def test_no_descriptor_for_a_connection_is_no_busy_loop_and_the_device_comes_in_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def body() -> None:
+        ends = Ends(_port())
+        opening = asyncio.create_task(ends.link.open())
+        await asyncio.sleep(0)
+        watched = asyncio.get_running_loop()._selector.get_map()
+        server = ends.link._server.fileno()
+        assert server in watched
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.create_connection(("127.0.0.1", ends.link._port)):
+            free = os.dup(0)
+            os.close(free)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+            try:
+                await turns(lambda: server not in watched)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            await opening
+        ends.link.close()
+
+    monkeypatch.setattr("drivers.link.listen.LISTEN_PAUSE_NS", LISTEN_PAUSE_NS // 20)
     asyncio.run(body())
 
 
