@@ -97,7 +97,9 @@ def panels(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
     body = []
     for panel in rows:
         told = [
-            f"{r['address'] or '-'}: {flag_words(r['flags'], language)}" for r in panel["standing"]
+            f"{r['address'] or '-'}: {flag_words(r['flags'], language)}"
+            + (f" ({say('unseen', language)})" if r.get("acknowledged") is False else "")
+            for r in panel["standing"]
         ]
         word = "down" if panel["lost"] else "up" if panel["supervised"] else "unsupervised"
         link = say(word, language)

@@ -64,6 +64,7 @@ TEXTS: dict[str, Pair] = {
     "quality.stale": ("stale", "过期"),
     "quality.bad": ("bad", "无效"),
     "first_alarm": ("first alarm", "首警"),
+    "unseen": ("not acknowledged", "未确认"),
     "alarms": ("{count} alarms, {unseen} not acknowledged", "报警 {count} 处，未确认 {unseen} 处"),
     "silenced": ("SILENCED", "已消音"),
     "fault": ("fault", "故障"),

@@ -178,6 +178,7 @@ class Alarms:
     silenced: bool = False
     unsaved: bool = False
     touched: bool = False
+    news: bool = False  # a fire counts that people have not heard of yet
     rose: list[int] = field(default_factory=list)  # gated fires that rose, until the test took them
     raised: list[int] = field(default_factory=list)  # fires that counted since the last decision
     last: deque[PastAlarm] = field(default_factory=lambda: deque(maxlen=PAST_ALARMS_MAX))
@@ -363,6 +364,7 @@ def _raise(alarms: Alarms, site: Site, k: int, stamp: tuple[int, int]) -> int:
     alarms.order[k] = stamp[1]
     alarms.unsaved = True
     alarms.silenced = False
+    alarms.news = True
     alarms.count += 1
     alarms.raised.append(k)
     source, name = f"point/{int(site.ids[k])}", site.plan.points.names[k]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agent.core import alarms, classify, delay, disable, effects, signals, walktest
+from agent.core import alarms, classify, delay, disable, effects, panel, signals, walktest
 from agent.core.state import State
 from agent.core.types import Command, Now, Order, Record, Verb
 from config.limits import ORDER_TEXT_CHARS_MAX, S
@@ -30,6 +30,7 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     out: list[Record] = []
     if command.verb is Verb.ACKNOWLEDGE:
         body["points"] = alarms.acknowledge(state.alarms)
+        body |= signals.acknowledge(state)
         signals.seen(state)
     elif command.verb is Verb.SILENCE:
         if state.effects.active or state.alarms.vote.any():
@@ -39,6 +40,7 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     elif command.verb is Verb.RESET:
         stamp = (now.mono_ns, now.wall_ns)
         cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
+        out += panel.reset(state.book, state.alarms, state.site, now.mono_ns)
         more_cleared, more_refused, more = signals.reset(state, now)
         body["cleared"], body["refused"] = cleared + more_cleared, refused + more_refused
         out += more

@@ -115,8 +115,10 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
         out += _recall(state, inputs.recalled, now)
     for command in inputs.commands:
         out += commands.obey(state, command, now, orders)
+        _all_clear(state)
     for event in inputs.panel_events:
         out += panel.take(state.book, state.alarms, state.site, event, now.wall_ns)
+        _all_clear(state)
     _samples(state, inputs, now, out)
     for reading in inputs.texts:
         out += texts.take(state.texts, state.site.plan, reading)
@@ -140,6 +142,13 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     ):
         state.alarms.unsaved = True
     return Outcome(state, tuple(final), tuple(out), _snapshot(state))
+
+
+def _all_clear(state: State) -> None:
+    """When no fire is left, the next alarm is a first one, even within the same cycle."""
+    if state.alarms.first is not None and not signals.fire_stands(state):
+        state.alarms.first = None
+        state.alarms.unsaved = True
 
 
 def _start_record(state: State, now: Now) -> Record:
@@ -172,7 +181,7 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
     out = recall.merge(found, holders, state.boot_id, now, again=again)
     out += signals.restore(state, found.more.get("manual"), now)
     if not again:
-        out += lasting.restore(state, found.more, now, same_boot=same_boot)
+        out += lasting.restore(state, found, now)
     signals.recall_seen(state)
     return out
 
@@ -271,9 +280,7 @@ def _decide(
     more, zone_fire_changed = zones.evaluate(state.zones, a, site, state.image, now.mono_ns)
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
-    if a.first is not None and not signals.fire_stands(state):
-        a.first = None
-        a.unsaved = True
+    _all_clear(state)
     scene = look.Scene(a, state.zones, well, state.book)
     more_orders, more = effects.decide(state.effects, scene, site, now, known=merged)
     orders += more_orders

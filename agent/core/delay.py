@@ -5,7 +5,8 @@ time is over, a second device tells a fire, or the alarm is of a kind that never
 call point, a level far above fire), the general alarm is on. A delay holds back effects alone: the
 fire is published, recorded and called to the centre at once. At night, and while nobody knows what
 time it is, there is no delay. Only the first fire of a building that is otherwise clear can wait,
-and of its zones each must allow it; so at most one delay runs.
+and of its zones each must allow it; so at most one delay runs. One that comes back on a latched
+fire is not the first any more: people went there once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from agent.core import alarms, kernels, panel
 from agent.core.site import FOREVER_NS
 from agent.core.types import ClockState, Now, Record
-from config.limits import DELAY_NS_MAX, S
+from config.limits import S
 from config.plan import DayHours, Plan
 from config.words import Flag, Lane
 
@@ -146,10 +147,12 @@ def step(state: State, now: Now) -> list[Record]:
     a, delay = state.alarms, state.delay
     if delay.phase is Phase.NONE and not a.raised:
         return []
-    fires = int(np.count_nonzero(a.vote)) + panel.fires(state.book)
+    fires = int(np.count_nonzero(a.vote)) + len(panel.fires(state.book))
     day = is_day(state.site.plan, now)
     if delay.phase is Phase.NONE:
         k = a.raised[-1]
+        if not _is_first(state, k):
+            return []
         t1_ns, _ = times(state, k)
         if state.signals.manual is not None or state.effects.evacuate:
             return []  # people were told to go: nobody looks first
@@ -169,6 +172,13 @@ def step(state: State, now: Now) -> list[Record]:
     if a.acked[k] and delay.phase is Phase.UNSEEN:
         return _happen(state, Event.SEEN, now)
     return []
+
+
+def _is_first(state: State, k: int) -> bool:
+    """Whether this rise made the first alarm since all was clear."""
+    a = state.alarms
+    mine = a.first is not None and a.first.source == f"point/{int(state.site.ids[k])}"
+    return mine and a.first is not None and a.first.wall_ns == a.order.get(k)
 
 
 def interrupt(state: State, now: Now) -> list[Record]:
@@ -229,24 +239,56 @@ def dump(state: State) -> list[int] | None:
     return [point_id, int(delay.phase), delay.until_ns, delay.until_wall_ns]
 
 
-def restore(state: State, kept: Any, now: Now, *, same_boot: bool) -> list[Record]:
-    """A delay from before a restart goes on with the time that it has left, if that is known."""
-    if state.delay.phase is not Phase.NONE or not isinstance(kept, list) or len(kept) != 4:
-        return []
-    if not all(type(n) is int and abs(n) < 2**63 for n in kept):
-        return []
+def dump_late(state: State) -> list[int]:
+    """For the snapshot: fires whose time was over."""
+    late = state.alarms.vote & (state.alarms.inner & np.uint32(alarms.CONFIRMED) != 0)
+    return [int(i) for i in state.site.ids[late]] if late.any() else []
+
+
+def restore_late(state: State, kept: Any) -> None:
+    """A fire whose time was over before a restart is confirmed after it."""
+    a = state.alarms
+    for point_id in kept if isinstance(kept, list) else []:
+        k = state.site.index_of.get(point_id, -1) if type(point_id) is int else -1
+        if k >= 0 and a.vote[k]:
+            a.inner[k] = alarms.CONFIRMED
+            a.effective[k] |= np.uint32(alarms.CONFIRMED)
+            a.touched = True
+
+
+def restore(
+    state: State, kept: Any, now: Now, *, same_boot: bool, stood: frozenset[int] = frozenset()
+) -> list[Record]:
+    """A delay from before a restart goes on with the time that it has left, if that is known.
+
+    stood: stable ids of the fires that stood. One of them that was read before they were recalled
+    looked like a first fire: it gets no time anew.
+    """
+    old, began = _kept(state, kept, now, same_boot=same_boot), state.delay
+    if old is None or (began.phase is not Phase.NONE and began.point != old.point):
+        known = began.phase is not Phase.NONE and int(state.site.ids[began.point]) in stood
+        return interrupt(state, now) if known else []
+    k, a = old.point, state.alarms
+    state.delay = old
+    a.inner[k] = alarms.INVESTIGATED
+    stamp = (now.mono_ns, now.wall_ns)
+    out = alarms.gate(a, state.site, state.image, k, int(a.gates[k]) | _DELAY, stamp)
+    return [*out, *alarms.publish(a, state.site, state.image, k, stamp)]
+
+
+def _kept(state: State, kept: Any, now: Now, *, same_boot: bool) -> Delay | None:
+    """The delay in a snapshot; None when the fire is to count, and to sound."""
+    if not isinstance(kept, list) or len(kept) != 4:
+        return None
+    if not all(type(n) is int and abs(n) < 2**62 for n in kept):
+        return None
     point_id, phase, until_ns, until_wall_ns = kept
     k = state.site.index_of.get(point_id, -1)
     if k < 0 or not state.alarms.vote[k] or phase not in (Phase.UNSEEN, Phase.SOUGHT):
-        return []  # the fire counts, and sounds
+        return None
     if not same_boot:
         until_ns = now.mono_ns + until_wall_ns - now.wall_ns
-    left_ns = until_ns - now.mono_ns
-    if not 0 < left_ns <= DELAY_NS_MAX or not is_day(state.site.plan, now):
-        return []
-    state.delay = Delay(Phase(phase), k, until_ns, until_wall_ns)
-    a = state.alarms
-    a.inner[k] = alarms.INVESTIGATED
-    return alarms.gate(
-        a, state.site, state.image, k, int(a.gates[k]) | _DELAY, (now.mono_ns, now.wall_ns)
-    )
+    most_ns = times(state, k)[phase == Phase.SOUGHT]
+    if not 0 < until_ns - now.mono_ns <= most_ns or not is_day(state.site.plan, now):
+        return None  # over, or the clock was set back: how much is left is not known
+    return Delay(Phase(phase), k, until_ns, until_wall_ns)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agent.core import classify, delay, disable, panel, signals, trials, walktest
+from agent.core.memory import Memory
 from agent.core.types import Now, Record
 
 if TYPE_CHECKING:
@@ -21,19 +22,24 @@ def dump(state: State) -> dict[str, Any]:
         "disabled": disable.dump(state),
         "walk": walktest.dump(state),
         "delay": delay.dump(state),
+        "late": delay.dump_late(state),
         "past": classify.dump(state),
         "hushed": panel.dump(state.book, state.site),
+        "told": panel.marks(state.book),
         "manual": signals.dump(state),
         "tests": trials.dump(state.signals.trials),
     }
     return {key: value for key, value in found.items() if value}
 
 
-def restore(state: State, more: dict[str, Any], now: Now, *, same_boot: bool) -> list[Record]:
+def restore(state: State, found: Memory, now: Now) -> list[Record]:
     """Merge what was kept, after the alarms themselves."""
+    more, same_boot = found.more, found.boot == state.boot_id
+    stood = frozenset(old.point_id for old in found.points if old.vote)
     out = disable.restore(state, more.get("disabled"), now, same_boot=same_boot)
     out += walktest.restore(state, more.get("walk"), now, same_boot=same_boot)
-    out += delay.restore(state, more.get("delay"), now, same_boot=same_boot)
+    out += delay.restore(state, more.get("delay"), now, same_boot=same_boot, stood=stood)
+    delay.restore_late(state, more.get("late"))
     classify.restore(state, more.get("past"))
     panel.restore(state.book, state.site, more.get("hushed"))
     trials.restore(state.signals.trials, more.get("tests"))

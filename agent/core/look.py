@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core import matrix
+from agent.core import matrix, panel
 from agent.core.alarms import CONFIRMED, INVESTIGATED, TEST_ALARM, Alarms
 from agent.core.health import Health
 from agent.core.matrix import FIRE, MANUAL_FIRE, Tables, View
@@ -19,10 +19,8 @@ from agent.core.panel import SOUNDED, PanelBook
 from agent.core.site import U4, Bools, Site
 from agent.core.zones import Zones
 from config.words import Flag
-from drivers.reading import PANEL_WHOLE
 
 _MANUAL, _FAULT = int(Flag.MANUAL), int(Flag.FAULT)
-_GATES = int(Flag.DISABLED | Flag.TEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ def _without_fire(flags: U4, where: Bools) -> U4:
 
 
 def _view(scene: Scene, site: Site) -> View:
-    standing = {k: f & _GATES or f for k, f in scene.book.standing.items()}
+    standing = panel.seen_flags(scene.book)
     extra = _extra(scene, site, standing)
     return View(scene.zones.flags, scene.alarms.effective, extra, standing)
 
@@ -124,11 +122,10 @@ def _extra(scene: Scene, site: Site, standing: dict[tuple[int, str], int]) -> U4
 
 def _quiet(book: PanelBook) -> dict[tuple[int, str], int]:
     """What panels told, without what they silenced."""
-    out = {}
-    for key, flags in book.standing.items():
-        seen = flags & _GATES or flags
-        out[key] = seen & ~SOUNDED if key[0] in book.silenced else seen
-    return out
+    return {
+        key: seen & ~SOUNDED if key[0] in book.silenced else seen
+        for key, seen in panel.seen_flags(book).items()
+    }
 
 
 def _manual(tables: Tables, site: Site, view: View, true: Bools) -> Bools:
@@ -149,30 +146,14 @@ def _manual(tables: Tables, site: Site, view: View, true: Bools) -> Bools:
     return matrix.rows_with(tables, true & (flags[tables.slot] & np.uint32(MANUAL_FIRE) != 0))
 
 
-def _told(book: PanelBook) -> list[tuple[int, int]]:
-    """(device, flags) of every fire that a panel tells, each once.
-
-    A panel says a fire of a component at its system too, and at itself: `1.1/10-2`, `1.1`, and the
-    whole. Those are one fire, not independent devices.
-    """
-    fires = {k: f for k, f in book.standing.items() if f & FIRE and not f & _GATES}
-    parts: set[tuple[int, str]] = set()  # what has a part that is in fire
-    for device, address in fires:
-        above = address
-        while "/" in above:
-            above = above.rpartition("/")[0]
-            parts.add((device, above))
-        if address != PANEL_WHOLE:
-            parts.add((device, PANEL_WHOLE))
-    return [(device, f) for (device, address), f in fires.items() if (device, address) not in parts]
-
-
 def _general(tables: Tables, scene: Scene, site: Site) -> tuple[str, bool, bool]:
     """(why the general alarm is due, by what a panel silenced only, whether any fire stands)."""
     effective = scene.alarms.effective
     fires = np.flatnonzero(effective & np.uint32(FIRE))
-    told = _told(scene.book)
-    loud = [(d, f) for d, f in told if d not in scene.book.silenced]
+    book = scene.book
+    told = panel.fires(book)
+    loud = [key for key in told if key[0] not in book.silenced]
+    called = {device for (device, a) in book.votes if book.standing[device, a] & _MANUAL}
     manual = bool((effective[fires] & np.uint32(_MANUAL)).any())
     needed = site.zone_needed >= 2
     counted = scene.zones.flags & np.uint32(FIRE | INVESTIGATED) == FIRE
@@ -180,10 +161,10 @@ def _general(tables: Tables, scene: Scene, site: Site) -> tuple[str, bool, bool]
     late = bool((effective[fires] & np.uint32(CONFIRMED)).any())
     reasons = []
     for entries in (told, loud):
-        pressed = manual or any(f & _MANUAL for _, f in entries)
+        pressed = manual or any(device in called for device, _ in entries)
         two = len(entries) + bool(fires.size) > 1 or matrix.independent(tables, site, fires)
-        reasons.append("manual" if pressed else "devices" if two else "zone" if zone
-                       else "time" if late else "")  # fmt: skip
+        reasons.append("manual" if pressed else "devices" if two else "time" if late
+                       else "zone" if zone else "")  # fmt: skip
     hushed = bool(reasons[0]) and not reasons[1]
     hushed |= bool(told) and not loud and not fires.size
     return reasons[0], hushed, bool(fires.size or told)

@@ -286,11 +286,6 @@ def _point(value: Any) -> PointMemory:
     )
 
 
-def _manual(value: Any) -> tuple[str, int]:
-    name, wall_ns = _row(value, 2, "manual")
-    return _text(name, "manual"), _number(wall_ns, 2**63, "manual")
-
-
 def _panel(value: Any) -> tuple[str, str, int]:
     device, address, flags = _row(value, 3, "panel")
     return (_text(device, "panel"), _text(address, "panel"), _number(flags, 0xFFFF, "panel"))

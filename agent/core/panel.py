@@ -1,6 +1,9 @@
 """Alarms that a panel tells as events, with its own addresses instead of our points.
 
-They follow the panel: they end when the panel takes them back. Losing the link clears nothing.
+They follow the panel: they end when the panel takes them back. Losing the link clears nothing, nor
+does the panel's word that the address is disabled now; a fire that is told of a disabled address
+counts when the panel enables it. A panel says a fire of a component at its system too, and at
+itself (`1.1/10-2`, `1.1`, and the whole): those are one fire, not three.
 The book is bounded; when it is full, what does not fit is kept under the panel as a whole.
 """
 
@@ -15,11 +18,13 @@ from agent.core.site import Site
 from agent.core.types import Record
 from config.limits import PANEL_ADDRESS_CHARS_MAX, PANEL_ALARMS_MAX
 from config.words import Flag, Lane
-from drivers.reading import PanelEvent, PanelKind
+from drivers.reading import PANEL_WHOLE, PanelEvent, PanelKind
 
-FIRE = int(Flag.FIRE)
+FIRE, MANUAL = int(Flag.FIRE), int(Flag.MANUAL)
 _GATES = int(Flag.DISABLED | Flag.TEST)
 SOUNDED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY)
+Key = tuple[int, str]
+"""Device, address."""
 _ALL_WORDS = 0
 for _flag in Flag:
     _ALL_WORDS |= int(_flag)
@@ -29,11 +34,14 @@ for _flag in Flag:
 class PanelBook:
     """(device, address) -> standing words.Flag. At most PANEL_ALARMS_MAX entries + one a device.
 
-    silenced: devices whose panel said that its sounders were silenced; a new fire there, or the
-    panel's word, ends it.
+    votes: fires that count, and whether somebody acknowledged them; parts: how many of them are
+    parts of this address. silenced: devices whose panel said that its sounders were silenced; a new
+    fire there, or the panel's word, ends it.
     """
 
-    standing: dict[tuple[int, str], int] = field(default_factory=dict)
+    standing: dict[Key, int] = field(default_factory=dict)
+    votes: dict[Key, bool] = field(default_factory=dict)
+    parts: dict[Key, int] = field(default_factory=dict)
     silenced: set[int] = field(default_factory=set)
     fresh: set[int] = field(default_factory=set)  # devices that told a fire since the start
 
@@ -103,11 +111,16 @@ def _enter(
         book.standing[key] = after
     else:
         del book.standing[key]
+    counted = key in book.votes
+    new = bool(after & FIRE) and not counted and not after & _GATES
+    if new:
+        vote(book, key)
+    elif not after & FIRE:
+        unvote(book, key)
     alarms.touched = True
     alarms.unsaved = True
     name = site.plan.devices[event.device].name
     source = f"panel/{name}/{key[1]}"
-    gated = bool(after & _GATES)
     body: dict[str, Any] = {
         "name": name,
         "address": key[1],
@@ -118,22 +131,108 @@ def _enter(
     }
     if event.panel_time:
         body["panel_time"] = event.panel_time
-    if after & FIRE and not before & FIRE and not gated:
+    if new and not book.parts.get(key):
         book.silenced.discard(event.device)
         book.fresh.add(event.device)
-        alarms.count += 1
         alarms.silenced = False
-        alarms.last.append(PastAlarm(alarms.count, source, f"{name} {key[1]}", wall_ns))
-        body["number"] = alarms.count
+        alarms.news = True
+        if not _was_told_whole(book, key):
+            alarms.count += 1
+            alarms.last.append(PastAlarm(alarms.count, source, f"{name} {key[1]}", wall_ns))
+            body["number"] = alarms.count
         if alarms.first is None:
             alarms.first = FirstAlarm(source, f"{name} {key[1]}", event.mono_ns, wall_ns)
-    lane = records.lane_of(before, after, gated=gated)
+    counts = new or counted
+    lane = Lane.FIRE if new else records.lane_of(before, after, gated=not counts)
     return [Record(lane, source, "panel", event.mono_ns, body)]
 
 
-def fires(book: PanelBook) -> int:
-    """How many fires stand by the panels' words."""
-    return sum(1 for f in book.standing.values() if f & FIRE and not f & _GATES)
+def _above(key: Key) -> list[Key]:
+    """What this address is a part of."""
+    device, address = key
+    out = []
+    while "/" in address:
+        address = address.rpartition("/")[0]
+        out.append((device, address))
+    return out if key[1] == PANEL_WHOLE else [*out, (device, PANEL_WHOLE)]
+
+
+def _was_told_whole(book: PanelBook, key: Key) -> bool:
+    """Whether this fire was counted already: of what it is a part of, before any part was named."""
+    return any(above in book.votes and book.parts[above] == 1 for above in _above(key))
+
+
+def vote(book: PanelBook, key: Key, *, acked: bool = False) -> None:
+    """From now on this fire counts."""
+    if key not in book.votes:
+        for above in _above(key):
+            book.parts[above] = book.parts.get(above, 0) + 1
+    book.votes[key] = acked
+
+
+def unvote(book: PanelBook, key: Key) -> None:
+    """The fire is over, if it counted."""
+    if book.votes.pop(key, None) is None:
+        return
+    for above in _above(key):
+        book.parts[above] -= 1
+        if not book.parts[above]:
+            del book.parts[above]
+
+
+def fires(book: PanelBook) -> list[Key]:
+    """The fires that stand by the panels' words, each once."""
+    return [key for key in book.votes if not book.parts.get(key)]
+
+
+def seen_flags(book: PanelBook) -> dict[Key, int]:
+    """What effects see of each address: a gate hides all but a fire that counted before."""
+    out = {}
+    for key, flags in book.standing.items():
+        gates = flags & _GATES
+        counts = FIRE | MANUAL if key in book.votes else 0
+        out[key] = gates | flags & counts if gates else flags
+    return out
+
+
+def unseen(book: PanelBook) -> int:
+    """How many fires nobody has acknowledged."""
+    return sum(1 for key in fires(book) if not book.votes[key])
+
+
+def acknowledge(book: PanelBook) -> int:
+    """Somebody has seen them all; how many were new."""
+    fresh = unseen(book)
+    book.votes = dict.fromkeys(book.votes, True)
+    return fresh
+
+
+def reset(book: PanelBook, alarms: Alarms, site: Site, mono_ns: int) -> list[Record]:
+    """Our reset ends the fires of addresses that the panel disabled since: it will not take them
+    back. All others follow the panel."""
+    out: list[Record] = []
+    for key in [k for k in book.votes if book.standing[k] & _GATES]:
+        event = PanelEvent(key[0], mono_ns, Flag.FIRE, key[1], "", clears=True)
+        out += _enter(book, alarms, site, event, 0)
+        out[-1].body["why"] = "reset"
+    return out
+
+
+def marks(book: PanelBook) -> bytes:
+    """For the snapshot, a byte for each that stands: 1, a fire that counts in spite of a gate; 2,
+    it was acknowledged. Empty when there is no such thing."""
+    out = bytes(
+        (key in book.votes and bool(flags & _GATES)) + 2 * book.votes.get(key, False)
+        for key, flags in book.standing.items()
+    )
+    return out if any(out) else b""
+
+
+def recall(book: PanelBook, key: Key, flags: int, mark: int) -> None:
+    """What stood before a restart stands; the fire that it had counts if it did then."""
+    book.standing[key] = book.standing.get(key, 0) | flags
+    if flags & FIRE and key not in book.votes and (mark & 1 or not flags & _GATES):
+        vote(book, key, acked=bool(mark & 2))
 
 
 def dump(book: PanelBook, site: Site) -> list[str]:

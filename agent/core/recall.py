@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core import alarms as points
-from agent.core import records
+from agent.core import panel, records
 from agent.core.alarms import Alarms, Phase
 from agent.core.image import Image
 from agent.core.memory import Memory, PointMemory
@@ -16,7 +16,7 @@ from agent.core.site import Site
 from agent.core.types import Now, Record
 from agent.core.zones import Zones
 from config.limits import PANEL_ALARMS_MAX
-from config.words import Flag, Mode
+from config.words import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +82,17 @@ def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]
 def _panel(holders: Holders, memory: Memory, now: Now) -> list[Record]:
     devices = {d.name: i for i, d in enumerate(holders.site.plan.devices)}
     standing = holders.book.standing
+    kept = memory.more.get("told")
+    marks = kept if isinstance(kept, bytes) and len(kept) == len(memory.panel) else b""
     out: list[Record] = []
-    for name, address, flags in memory.panel:
+    for i, (name, address, flags) in enumerate(memory.panel):
         device = devices.get(name)
         if device is None or len(standing) >= PANEL_ALARMS_MAX:
             continue
         before = standing.get((device, address), 0)
+        panel.recall(holders.book, (device, address), flags, marks[i] if marks else 0)
         if before | flags == before:
             continue
-        standing[device, address] = before | flags
         body = {
             "name": name,
             "address": address,
@@ -98,8 +100,7 @@ def _panel(holders: Holders, memory: Memory, now: Now) -> list[Record]:
             "to": before | flags,
             "why": "recalled",
         }
-        lane = records.lane_of(
-            before, before | flags, gated=bool(flags & int(Flag.DISABLED | Flag.TEST))
-        )
+        gated = (device, address) not in holders.book.votes
+        lane = records.lane_of(before, before | flags, gated=gated)
         out.append(Record(lane, f"panel/{name}/{address}", "panel", now.mono_ns, body))
     return out

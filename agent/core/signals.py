@@ -8,7 +8,7 @@ output is driven either from here (it has a meaning) or by the matrix, never by 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +44,7 @@ class Manual:
     who: str
     mono_ns: int
     wall_ns: int
+    acked: bool = False
 
 
 @dataclass(slots=True)
@@ -59,7 +60,6 @@ class Signals:
     manual: Manual | None = None
     duty: dict[str, tuple[int, str]] = field(default_factory=dict)  # courier -> since, text
     lamp_test_ns: int = 0  # until
-    alarms_heard: int = 0  # of the lifetime count
     fire_unseen: bool = False
     fault_unseen: bool = False
     failed: bool = False
@@ -173,6 +173,7 @@ def _manual_alarm(state: State, command: Command, now: Now) -> list[Record]:
     s.manual = Manual(name, command.who, now.mono_ns, now.wall_ns)
     a.count += 1
     a.silenced = False
+    a.news = True
     a.touched = a.unsaved = True
     a.last.append(PastAlarm(a.count, "manual", name, now.wall_ns))
     if a.first is None:
@@ -182,31 +183,51 @@ def _manual_alarm(state: State, command: Command, now: Now) -> list[Record]:
     return [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
-def dump(state: State) -> list[str | int]:
-    """What of it outlives a restart: the manual alarm's name and wall ns; [] without one."""
+def dump(state: State) -> list[str | int | bool]:
+    """What of it outlives a restart: the manual alarm's name, its wall ns, and whether somebody
+    acknowledged it; [] without one."""
     manual = state.signals.manual
-    return [] if manual is None else [manual.name, manual.wall_ns]
+    if manual is None:
+        return []
+    return [manual.name, manual.wall_ns, *([True] if manual.acked else [])]
 
 
 def restore(state: State, kept: Any, now: Now) -> list[Record]:
     """The manual alarm stood before the restart. Whatever else `kept` is counts as one, too."""
     if not kept or state.signals.manual is not None:
         return []
-    named = isinstance(kept, list) and len(kept) == 2
+    named = isinstance(kept, list) and len(kept) in (2, 3)
     name = str(kept[0])[:NAME_CHARS_MAX] if named else "manual alarm"
     wall_ns = kept[1] if named and type(kept[1]) is int and 0 <= kept[1] < 2**63 else 0
-    state.signals.manual = Manual(name, "", now.mono_ns, wall_ns)
+    acked = named and kept[2:] == [True]
+    state.signals.manual = Manual(name, "", now.mono_ns, wall_ns, acked)
     state.alarms.touched = True
     body = {"name": name, "from": 0, "to": _FIRE_MANUAL, "why": "recalled"}
     return [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
 def recall_seen(state: State) -> None:
-    """A fire that people had acknowledged before the restart is no news to them again."""
-    alarms = state.alarms
-    unseen = (alarms.vote & ~alarms.acked).any() or panel.fires(state.book)
-    if not unseen and state.signals.manual is None:
-        state.signals.alarms_heard = alarms.count
+    """Fires from before the restart are news to people, but not those that they acknowledged."""
+    state.alarms.news = state.alarms.news or unacknowledged(state) > 0
+
+
+def unacknowledged(state: State) -> int:
+    """Fires that nobody has acknowledged: of points, of panels, the manual alarm."""
+    a, manual = state.alarms, state.signals.manual
+    points = int(np.count_nonzero(a.vote & ~a.acked))
+    return points + panel.unseen(state.book) + int(manual is not None and not manual.acked)
+
+
+def acknowledge(state: State) -> dict[str, int]:
+    """Somebody has seen what panels told and the manual alarm: how many of each were new."""
+    s: Signals = state.signals
+    out = {"panels": panel.acknowledge(state.book)}
+    if s.manual is not None and not s.manual.acked:
+        s.manual = replace(s.manual, acked=True)
+        out["manual"] = 1
+    out = {key: number for key, number in out.items() if number}
+    state.alarms.unsaved = state.alarms.unsaved or bool(out)
+    return out
 
 
 def reset(state: State, now: Now) -> tuple[int, int, list[Record]]:
@@ -289,9 +310,8 @@ def _scheduled(state: State, now: Now) -> list[Order]:
 
 def _hear(s: Signals, state: State, out: Sequence[Record], now_ns: int) -> None:
     """What is new to people: a fire, a fault, a call that failed."""
-    if state.alarms.count > s.alarms_heard:
-        s.fire_unseen = True
-    s.alarms_heard = state.alarms.count
+    s.fire_unseen = s.fire_unseen or state.alarms.news
+    state.alarms.news = False
     for record in out:
         if record.lane is Lane.FIRE:
             calls.made(s.calls, now_ns)
@@ -357,7 +377,7 @@ def fire_stands(state: State) -> bool:
     """Whether there is any fire: a point's, a panel's, or the manual alarm."""
     if state.signals.manual is not None or bool(state.alarms.vote.any()):
         return True
-    return panel.fires(state.book) > 0
+    return bool(state.book.votes)
 
 
 def faults_stand(state: State) -> bool:
@@ -386,7 +406,8 @@ def view(state: State) -> dict[str, Any]:
     pairs = zip(state.site.plan.inputs, s.panel.contacts, strict=True)
     return {
         "manual": None if s.manual is None else {"name": s.manual.name,
-                                                 "wall_ns": s.manual.wall_ns},
+                                                 "wall_ns": s.manual.wall_ns,
+                                                 "acknowledged": s.manual.acked},
         "duty": [{"name": name, "text": text} for name, (_, text) in s.duty.items()],
         "inputs": [
             {"name": item.name, "role": item.role, "active": c.on, "lost": c.lost,

@@ -89,10 +89,10 @@ def head(state: State, now: Now) -> dict[str, Any]:
         "stale": int(np.count_nonzero(state.image.bits & np.uint32(kernels.STALE))),
         "not_ready": int(np.count_nonzero(state.image.quality == Quality.NOT_READY)),
         "alarms": len(alarms.order)
-        + panel.fires(state.book)
+        + len(panel.fires(state.book))
         + int(state.signals.manual is not None),
         "alarm_count": alarms.count,
-        "unacknowledged": int(np.count_nonzero(alarms.vote & ~alarms.acked)),
+        "unacknowledged": signals.unacknowledged(state),
         "silenced": alarms.silenced,
         "first_alarm": None
         if first is None
@@ -150,6 +150,7 @@ def _panels(state: State) -> list[dict[str, Any]]:
     """Panels on ports of their own, with what they told and did not take back.
 
     supervised: whether a panel that falls silent is noticed; one that only prints events is not.
+    acknowledged: of a fire that counts; None for all else.
     """
     out = []
     down = None if state.health is None else state.health.line_down
@@ -165,7 +166,11 @@ def _panels(state: State) -> list[dict[str, Any]]:
                 "silenced": port.device in state.book.silenced,
                 "told": len(told),
                 "standing": [
-                    {"address": address, "flags": words_of(flags)}
+                    {
+                        "address": address,
+                        "flags": words_of(flags),
+                        "acknowledged": state.book.votes.get((port.device, address)),
+                    }
                     for address, flags in told[:STATUS_ACTIVE_MAX]
                 ],
             }

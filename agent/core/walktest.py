@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.core import alarms, kernels, panel
+from agent.core import alarms, kernels
 from agent.core.site import FOREVER_NS
 from agent.core.types import ClockState, Command, Now, Record
 from config.limits import (
@@ -202,7 +202,7 @@ def start(state: State, command: Command, now: Now) -> tuple[str, list[Record]]:
         wrong = wrong or f"expected a time of at most {WALK_NS_MAX // (3_600 * S)} hours"
     if walk.phase is not Phase.NONE:
         wrong = wrong or f"{walk.group} is in test: end that test first"
-    if state.alarms.vote.any() or panel.fires(state.book) or state.signals.manual is not None:
+    if state.alarms.vote.any() or state.book.votes or state.signals.manual is not None:
         wrong = wrong or "a fire stands: reset it before a test"
     if wrong:
         return wrong, []
@@ -249,11 +249,14 @@ def step(state: State, now: Now) -> list[Record]:
     if a.raised:  # the points of the group are gated: this is another one
         name = state.site.plan.points.names[a.raised[0]]
         return _happen(state, Event.REAL, now, f"alarm outside the group: {name}")
-    if panel.fires(state.book):
+    if state.book.votes:
         return _happen(state, Event.REAL, now, "a panel tells a fire")
     out: list[Record] = []
-    for k in rose:
-        if a.gates[k] & _TEST and not a.gates[k] & _DISABLED and k not in walk.alarms:
+    both = np.uint32(_TEST | _DISABLED)
+    # Who enables a point of the group that is in alarm has a test alarm of it: nothing rises.
+    standing = (a.phase != alarms.Phase.CLEAR) & (a.gates & both == _TEST) & ~a.vote
+    for k in dict.fromkeys([*rose, *np.flatnonzero(standing).tolist()]):
+        if a.gates[k] & _TEST and not a.flags[k] & _DISABLED and k not in walk.alarms:
             walk.alarms[k] = TestAlarm(now.mono_ns, PointPhase.WAITING)
             out += _point(state, k, PointEvent.RISES, now)
     for k in list(walk.alarms):

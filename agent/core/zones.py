@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core import kernels, records
-from agent.core.alarms import INVESTIGATED, PUBLISHED, TEST_ALARM, Alarms, Phase
+from agent.core.alarms import CONFIRMED, INVESTIGATED, PUBLISHED, TEST_ALARM, Alarms, Phase
 from agent.core.image import Image
 from agent.core.site import CO, FOREVER_NS, I8, U4, Bools, Site
 from agent.core.types import Record
@@ -127,13 +127,15 @@ def evaluate(
     zones.votes = np.bincount(zone[voting], minlength=z)
     effective = alarms.effective.take(point)
     seen = _together(effective, site)
-    manual = np.bincount(zone[voting[effective[voting] & np.uint32(MANUAL) != 0]], minlength=z)
+    # A manual call point, and a fire whose investigation nobody ended, need no second one.
+    sure = voting[effective[voting] & np.uint32(MANUAL | CONFIRMED) != 0]
+    certain = np.bincount(zone[sure], minlength=z)
     # A detector that is not ready yet still counts in n: start-up must not weaken coincidence.
     needed = np.maximum(1, np.minimum(site.zone_needed, zones.healthy))
     was = zones.flags & np.uint32(FIRE) != 0
     latched = was | zones.recalled
     zones.recalled = np.zeros(z, np.bool_)
-    fire = (zones.votes > 0) & ((zones.votes >= needed) | latched | (manual > 0))
+    fire = (zones.votes > 0) & ((zones.votes >= needed) | latched | (certain > 0))
     live = voting[alarms.phase[point[voting]] == Phase.LIVE]
     present = np.bincount(zone[live], minlength=z) > 0
     zones.knock_ns = np.where(present, np.minimum(zones.knock_ns, mono_ns), FOREVER_NS)

@@ -41,7 +41,7 @@ def tell_gateway(out: Exposition, picture: Picture) -> None:
         ("stale", "points_stale", "points without a sample for too long"),
         ("not_ready", "points_not_ready", "points without a first sample"),
         ("alarms", "alarms", "alarms that stand"),
-        ("unacknowledged", "alarms_unacknowledged", "points in alarm that nobody acknowledged"),
+        ("unacknowledged", "alarms_unacknowledged", "fires that nobody acknowledged"),
         ("silenced", "silenced", "1 when the sirens were silenced"),
     ):
         out.gauge(f"embergate_{name}", about, status.get(key))

@@ -28,6 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core import disable, kernels
+from agent.core import signals as signals_core
 from agent.core.alarms import INVESTIGATED
 from agent.core.delay import Phase as Waiting
 from agent.core.types import ClockState, Record, Verb
@@ -102,6 +103,24 @@ class Life:
     world: World
     good: dict[int, float] = field(default_factory=dict)  # latest sample of this life, if GOOD
     lives: int = 1
+    told: dict[str, int] = field(default_factory=dict)  # what the panel said, by address
+    counted: set[str] = field(default_factory=set)  # and which of it is a fire that counts
+
+    def tell(self, address: str, flags: int, *, clears: bool) -> bool:
+        """The panel's word in the model; whether it is a new fire."""
+        before = self.told.get(address, 0)
+        after = self.told[address] = before & ~flags if clears else before | flags
+        new = bool(after & FIRE and not after & DISABLED and address not in self.counted)
+        if new:
+            self.counted.add(address)
+        if not after & FIRE:
+            self.counted.discard(address)
+        return new
+
+    def reset_told(self) -> None:
+        """Whoever resets ends what the panel does not watch any more."""
+        for address in [a for a in self.counted if self.told[a] & DISABLED]:
+            self.tell(address, FIRE, clears=True)
 
     def do(self, op: tuple[Any, ...]) -> None:
         w, kind = self.world, op[0]
@@ -117,6 +136,8 @@ class Life:
             w.tick(op[1])
         elif kind == "order":
             more = dict(zip(("target", "duration_ns", "word"), op[2:], strict=False))
+            if op[1] is Verb.RESET:
+                self.reset_told()
             w.order(op[1], **more)
         elif kind == "wait":
             w.ns += op[1] * S
@@ -126,7 +147,14 @@ class Life:
             w.tick()
         elif kind == "panel":
             w.ns += 1
-            w.run(panel_events=(PanelEvent(1, w.ns, op[2][0], op[1], "text", clears=op[2][1]),))
+            new = self.tell(op[1], op[2][0], clears=op[2][1])
+            out = w.run(
+                panel_events=(PanelEvent(1, w.ns, op[2][0], op[1], "text", clears=op[2][1]),)
+            )
+            source = f"panel/panel/{op[1]}"
+            called = any(r.source == source and r.body["to"] & FIRE for r in out
+                         if r.lane is Lane.FIRE)  # fmt: skip
+            assert called == new, "a fire that a panel tells is called when it counts, once"
         elif kind == "line":
             w.ns += 1
             w.run(lines=(LineState(op[1], w.ns, up=op[2]),))
@@ -183,7 +211,11 @@ class Life:
         for k in (PRESS, VOLTS):
             assert not now[k] & FIRE
         alarms = w.state.alarms
-        told = [f for f in w.state.book.standing.values() if f & FIRE and not f & DISABLED]
+        told = bool(self.counted)
+        assert {address for _, address in w.state.book.votes} == self.counted
+        assert signals_core.fire_stands(w.state) == (
+            told or bool(alarms.vote.any()) or w.state.signals.manual is not None
+        )
         causes = any(int(f) & (FIRE | PRE) for f in alarms.effective) or told
         signals = w.state.signals
         manual = signals.manual is not None
@@ -200,7 +232,7 @@ class Life:
         if alarms.silenced:
             assert not on
             return
-        self.check_sirens(counted, bool(told))
+        self.check_sirens(counted, told)
 
     def check_sirens(self, counted: set[int], told: bool) -> None:
         """Every fire sounds what the matrix says, unless somebody or our own delay holds it."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matrix_world import with_rows
 
-from agent.core import effects
+from agent.core import effects, panel
 from agent.core.alarms import INVESTIGATED, TEST_ALARM
 from agent.core.look import Scene
 from agent.core.types import Verb
@@ -22,7 +22,7 @@ from config.words import Flag
 MANUAL = int(Flag.MANUAL)
 RANKS = ("evacuate", "alert", "pulse", "steady")
 KINDS = ("heat", "panel_point", "manual", "contact")
-ADDRESSES = ("L1 D1", "L1 D2", "L2 D1")
+ADDRESSES = ("L1 D1", "L1 D2", "L2 D1", "1.1/10-2", "1.1/10-3", "1.1", "device")
 STATE = st.sampled_from([FIRE, FIRE, FIRE, PRE, SUP])
 LEAF = st.one_of(
     st.tuples(st.just("zone"), st.integers(0, 2), STATE, st.just("")),
@@ -30,7 +30,9 @@ LEAF = st.one_of(
     st.tuples(st.just("point"), st.integers(0, 8), STATE, st.just("")),
     st.tuples(st.just("kind"), st.sampled_from(KINDS), STATE, st.just(-1)),
     st.tuples(st.just("kind"), st.just("heat"), STATE, st.sampled_from([0, 1])),
-    st.tuples(st.just("address"), st.just(1), STATE, st.sampled_from(["L1 D1", "L1 *", "*"])),
+    st.tuples(
+        st.just("address"), st.just(1), STATE, st.sampled_from(["L1 D1", "L1 *", "1.1*", "*"])
+    ),
 )
 TERM = st.recursive(
     LEAF,
@@ -162,10 +164,14 @@ class Reader:
     def due(self, *, hush: bool) -> bool:
         """The general alarm of two devices, a call point, or a zone that counts itself."""
         w = self.world
-        told = [f for (d, _), f in w.state.book.standing.items()
+        told = [(a, f) for (d, a), f in w.state.book.standing.items()
                 if f & FIRE and not (hush and d in w.state.book.silenced)]  # fmt: skip
+        # What a panel tells of a part, it tells of the whole, too: one device.
+        wholes = {a for a, _ in told for b, _ in told
+                  if b.startswith(a + "/") or (a == "device" and b != a)}  # fmt: skip
+        devices_told = len(told) - len(wholes)
         fires = [k for k in range(9) if int(w.state.alarms.effective[k]) & FIRE]
-        if any(f & MANUAL for f in told):
+        if any(f & MANUAL for _, f in told):
             return True
         if any(int(w.state.alarms.effective[k]) & MANUAL for k in fires):
             return True
@@ -178,7 +184,7 @@ class Reader:
             or any(kind in ("panel_point", "contact", "manual") for kind in kinds)
             or len(kinds) > len(set(kinds))
         )
-        return two or len(told) + bool(fires) > 1
+        return two or devices_told + bool(fires) > 1
 
     def any_fire(self, *, hush: bool) -> bool:
         w = self.world
@@ -294,6 +300,10 @@ def do(w: World, reader: Reader, step: tuple[Any, ...]) -> None:
             state.book.standing[1, step[1]] = step[2]
         else:
             state.book.standing.pop((1, step[1]), None)
+        if step[2] & FIRE:
+            panel.vote(state.book, (1, step[1]))
+        else:
+            panel.unvote(state.book, (1, step[1]))
     elif step[0] == "hush":
         state.book.silenced = {1} if step[1] else set()
     elif step[0] == "wait":
