@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from core_world import (
     BUTTON,
     CONTACT,
@@ -34,11 +36,12 @@ from agent.core.delay import Phase as Waiting
 from agent.core.types import ClockState, Record, Verb
 from agent.core.walktest import Phase as Walking
 from config.limits import S
-from config.plan import Courier, DayHours, WalkGroup
+from config.plan import OFF_RESET, Courier, DayHours, Effect, Output, WalkGroup
 from config.words import Flag, Lane, Quality
 from drivers.reading import LineState, PanelEvent
 
 HEATS, PANELS, CONTACTS = (A, B, C), (PANEL1, PANEL2), (BUTTON, CONTACT)
+LATCHED = 2  # an output that a reset alone ends
 LOST = kernels.STALE | kernels.INVALID
 HEAT_VALUES = st.sampled_from([20.0, 20.0, 45.0, 50.0, 56.0, 60.0, 150.0, math.nan, 1260.5, 53.9])
 WORDS = st.sampled_from([0, 0, 0, FIRE, FIRE, FIRE | DISABLED, DISABLED, int(Flag.TEST), -1])
@@ -96,6 +99,44 @@ Op = st.one_of(
 )
 
 
+def likely(rng: random.Random) -> tuple[Any, ...]:
+    """One of Op, of what matters to a gateway: fires that come and go, people, restarts."""
+    kind = rng.choices(
+        ["burn", "quiet", "see", "sample", "order", "wait", "panel", "cut", "crash", "clock", "line"],
+        [22, 16, 24, 6, 12, 6, 9, 4, 5, 2, 2],
+    )[0]
+    if kind == "burn":
+        values: dict[int, float] = dict(normal())
+        for k in rng.sample((*HEATS, *HEATS, *PANELS, *CONTACTS), rng.choice([1, 1, 2])):
+            values[k] = rng.choice([60.0, 80.0]) if k in HEATS else FIRE
+        return ("sample", values, {}, S, rng.choice([1, 3, 4]))
+    if kind == "quiet":
+        return ("quiet", rng.choice([1, 4, 6]))
+    if kind == "see":
+        return ("order", rng.choice([Verb.ACKNOWLEDGE, Verb.SILENCE, Verb.SILENCE, Verb.RESET]))
+    if kind == "sample":
+        values = {k: rng.choice([20.0, 50.0, 56.0, 60.0, math.nan, 1260.5, 53.9]) for k in HEATS}
+        words = {k: rng.choice([0, FIRE, FIRE | DISABLED, DISABLED, -1]) for k in PANELS + CONTACTS}
+        return ("sample", values, words, rng.choice([S // 2, S, 5 * S]), 2)
+    if kind == "order":
+        verb = rng.choice([Verb.DISABLE, Verb.DISABLE, Verb.ENABLE, Verb.TEST, Verb.MANUAL,
+                           Verb.EVACUATE, Verb.SIREN_TEST])  # fmt: skip
+        if verb in (Verb.DISABLE, Verb.ENABLE):
+            return ("order", verb, rng.choice(TARGETS[:8]), rng.choice([60 * S, 86_400 * S]), "")
+        if verb is Verb.TEST:
+            return ("order", verb, rng.choice(GROUPS[:4]), 100 * S, "")
+        return ("order", verb)
+    if kind == "wait":
+        return ("wait", rng.choice([16, 31, 76, 700]))
+    if kind == "panel":
+        return ("panel", rng.choice(["L1", "L2"]), rng.choice([*PANEL_SAYS, *PANEL_SAYS[:2]]))
+    if kind == "clock":
+        return ("clock", rng.choice(list(ClockState)))
+    if kind == "line":
+        return ("line", rng.choice([0, 1]), rng.random() < 0.5)
+    return ("power cut",) if kind == "cut" else ("crash",)
+
+
 @dataclass
 class Life:
     """A world, what was fed to it, and the rules after every step."""
@@ -105,6 +146,7 @@ class Life:
     lives: int = 1
     told: dict[str, int] = field(default_factory=dict)  # what the panel said, by address
     counted: set[str] = field(default_factory=set)  # and which of it is a fire that counts
+    latched: bool = False  # the row of output LATCHED was on, and nothing ended it
 
     def tell(self, address: str, flags: int, *, clears: bool) -> bool:
         """The panel's word in the model; whether it is a new fire."""
@@ -124,6 +166,7 @@ class Life:
 
     def do(self, op: tuple[Any, ...]) -> None:
         w, kind = self.world, op[0]
+        silenced, points = w.state.alarms.silenced, set(np.flatnonzero(w.state.alarms.vote))
         before = {k: w.flags(k) if w.state.alarms.vote[k] else 0 for k in range(9)}
         first_new = len(w.records)
         if kind == "sample":
@@ -165,6 +208,12 @@ class Life:
             self.restart(crash=kind == "crash")
         restarted = w is not self.world
         self.check(op, before)
+        self.check_latched(op)
+        if restarted:
+            votes = set(np.flatnonzero(self.world.state.alarms.vote))
+            assert points <= votes, "a restart loses no fire"
+            if silenced and points | self.counted:
+                assert self.world.state.alarms.silenced, "nor who has silenced it"
         self.check_orders(op, before, self.world.records[0 if restarted else first_new :])
 
     def feed(self, values: dict[int, float], dt_ns: int) -> None:
@@ -222,7 +271,7 @@ class Life:
         causes = causes or w.state.effects.evacuate or manual
         tested = signals.trials.running.keys()
         assert not tested or not (manual or alarms.vote.any()), "a fire ends every test"
-        on = [output for output in w.on if output not in tested]
+        on = [output for output in w.on if output not in tested and output != LATCHED]
         assert causes or w.state.effects.held or not on, "nothing sounds without a cause"
         counted = {k for k in range(9) if alarms.vote[k]}
         assert all(now[k] & FIRE for k in counted)
@@ -241,6 +290,8 @@ class Life:
         assert not barred & set(w.on), "a disabled siren is off"
         waits = {k for k in counted if w.state.alarms.effective[k] & INVESTIGATED}
         assert len(waits) <= 1
+        assert BUTTON not in waits, "a manual call point never waits"
+        assert BUTTON not in counted or w.zone(2) & (FIRE | DISABLED)
         off = {z for z in (0, 1, 2) if w.zone(z) & DISABLED}
         must: set[int] = set()
         if counted & {A, B} - waits and 0 not in off:
@@ -253,6 +304,19 @@ class Life:
         if counted & set(PANELS) or (told and 1 not in w.state.book.silenced):
             must |= {0, 1}
         assert must - barred <= set(w.on)
+
+    def check_latched(self, op: tuple[Any, ...]) -> None:
+        """A row that only a reset ends is on until one that finds its cause gone, over all else."""
+        w = self.world
+        cause = bool(w.zone(0) & FIRE and not w.zone(0) & INVESTIGATED)
+        if cause:
+            self.latched = True
+        elif op[:2] == ("order", Verb.RESET):
+            self.latched = False
+        if LATCHED not in w.state.signals.trials.running:
+            ordered = w.state.effects.evacuate and not w.state.alarms.silenced
+            on = self.latched or ordered
+            assert (LATCHED in w.on) == on or LATCHED in w.state.effects.held
 
     def check_orders(
         self, op: tuple[Any, ...], before: dict[int, int], records: list[Record]
@@ -288,6 +352,8 @@ class Life:
 PLAN = plan_of()
 LEVELS = replace(
     PLAN,
+    outputs=(*PLAN.outputs, Output("flood", 3, 2)),
+    effects=(*PLAN.effects, Effect("zone", 0, FIRE, (LATCHED,), off=OFF_RESET)),
     zones=tuple(
         replace(z, acknowledge_ns=30 * S, investigate_ns=60 * S) if z.name != "two" else z
         for z in PLAN.zones
@@ -296,6 +362,20 @@ LEVELS = replace(
     couriers=(Courier("city", "gb26875"),),
     test_groups=(WalkGroup("all", (0, 1, 2)),),
 )
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32))
+def test_the_rules_hold_over_long_lives(seed: int) -> None:
+    rng = random.Random(seed)
+    ops = [likely(rng) for _ in range(60)]
+    life = Life(World(LEVELS))
+    for at, op in enumerate(ops):
+        try:
+            life.do(op)
+        except AssertionError as e:
+            e.add_note("\n".join(map(repr, ops[: at + 1])))
+            raise
 
 
 @settings(max_examples=120)
