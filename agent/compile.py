@@ -167,7 +167,8 @@ def compile_plan(site: model.Site, ledger: Ledger, plan_digest: bytes) -> Plan:
             i, d.points, [point_index[f"{d.name}.{p.name}"] for p in d.points], rules
         )
     )
-    refs = {"zone": zone_index, "device": device_index, "point": point_index}
+    inputs = {item.name: i for i, item in enumerate(site.inputs)}
+    refs = {"zone": zone_index, "device": device_index, "point": point_index, "input": inputs}
     return Plan(
         version=PLAN_VERSION,
         digest=plan_digest,

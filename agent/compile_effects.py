@@ -17,7 +17,7 @@ _WORDS = {flag: word for word, flag in FLAG_WORDS.items()}
 
 
 def compile_effects(site: Site, refs: Mapping[str, Mapping[str, int]]) -> tuple[Row, ...]:
-    """refs: "zone", "device", "point" -> name -> index."""
+    """refs: "zone", "device", "point", "input" -> name -> index."""
     outputs = {s.name: i for i, s in enumerate(site.outputs)}
     return tuple(_row(effect, site, refs, outputs) for effect in site.effects)
 

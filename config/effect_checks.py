@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from config.checks import Checks
 
 _WORDS = {flag: word for word, flag in FLAG_WORDS.items()}
+_OF_INPUT = Flag.ACTIVATED | Flag.FAULT  # it is active; or lost, stuck, a trouble that it tells
 _ALWAYS = Flag.FAULT | Flag.DISABLED | Flag.TEST  # of any point, by our own doing
 
 
@@ -72,7 +73,9 @@ class EffectChecks:
                             value=leaf.ref)  # fmt: skip
             return False
         possible = panel.can if panel is not None else Flag.NONE
-        if leaf.cause != "address":
+        if leaf.cause == "input":
+            possible = _OF_INPUT
+        elif leaf.cause != "address":
             possible |= self.possible(leaf, points)
         if not possible & leaf.state:
             self.checks.add("effect.never", (*leaf.where, "state"), value=leaf.ref,
@@ -90,6 +93,9 @@ class EffectChecks:
             if not checks.reference("device", leaf.ref, known, here, ("devices",)):
                 return None
             return known[leaf.ref].points
+        if leaf.cause == "input":
+            names = [item.name for item in self.site.inputs]
+            return () if checks.reference("input", leaf.ref, names, here, ("inputs",)) else None
         zone = leaf.ref if leaf.cause == "zone" else leaf.within
         if zone:
             at = (*leaf.where, "zone")

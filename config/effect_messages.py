@@ -5,6 +5,7 @@ from __future__ import annotations
 NOUNS: dict[str, tuple[str, str]] = {
     "an output": ("the name of an output", "输出名"),
     "output": ("output", "输出"),
+    "input": ("input", "输入"),
     "panel": ("panel", "控制器"),
 }
 
@@ -66,8 +67,8 @@ TEXTS: dict[str, tuple[str, str]] = {
 
 HINTS: dict[str, tuple[str, str]] = {
     "effect.cause": (
-        "write one of zone, device, point, kind, any, all, at_least",
-        "请写 zone、device、point、kind、any、all、at_least 之一",
+        "write one of zone, device, point, kind, input, any, all, at_least",
+        "请写 zone、device、point、kind、input、any、all、at_least 之一",
     ),
     "effect.nothing": ("write sound, switch or message", "请写 sound、switch 或 message"),
     "effect.silence": ("write cause or reset", "请写 cause 或 reset"),

@@ -29,7 +29,7 @@ _EFFECT = Keys(
         "region",
     ),
 )
-_CAUSES = ("zone", "device", "point", "kind")
+_CAUSES = ("zone", "device", "point", "kind", "input")
 _GATES = ("any", "all", "at_least")
 _WORDS = {
     "in_test": ("nothing", "pulse"),

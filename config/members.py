@@ -44,9 +44,10 @@ def members_of(
 
 
 def leaf_points(leaf: Leaf, site: Site) -> list[tuple[str, Point]]:
-    """The points behind one input of the matrix; of a panel's address none. Names are right."""
+    """The points behind one input of the matrix; of a panel's address, and of an input of the
+    gateway, none. Names are right."""
     devices = {d.name: d for d in site.devices}
-    if leaf.cause == "address":
+    if leaf.cause in ("address", "input"):
         return []
     if leaf.cause == "point":
         return named_points((leaf.ref,), devices)

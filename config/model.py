@@ -267,7 +267,7 @@ class SelfTest(_Frozen):
 class Leaf(_Frozen):
     """One input of the matrix."""
 
-    cause: Literal["zone", "device", "point", "kind", "address"]
+    cause: Literal["zone", "device", "point", "kind", "address", "input"]
     ref: str  # the name; of "kind" the kind of point, of "address" the panel
     state: Flag
     within: str = ""  # of "kind" a zone, of "address" the address, as the panel tells it

@@ -263,9 +263,9 @@ class SelfTest:
 class Effect:
     """One row of the cause-and-effect matrix; docs/cause-and-effect.md says what the words mean.
 
-    A cause "rule" has its inputs in `terms`: ("zone" | "device" | "point", index, state, ""),
-    ("kind", kind, state, index of a zone or -1), ("address", index of the panel's device, state,
-    address) or ("of", how many of them, terms).
+    A cause "rule" has its inputs in `terms`: ("zone" | "device" | "point" | "input", index, state,
+    ""), ("kind", kind, state, index of a zone or -1), ("address", index of the panel's device,
+    state, address) or ("of", how many of them, terms).
     """
 
     cause: str  # "zone", "device", "point", "rule"

@@ -40,6 +40,7 @@ _WORDS: dict[str, Pair] = {
     "point": ("point", "点位"),
     "kind": ("kind", "种类"),
     "address": ("address", "地址"),
+    "input": ("input", "输入"),
     "any": ("any of", "任一"),
     "all": ("all of", "全部"),
     "fire": ("fire", "火警"),

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from agent.core import kernels, records
 from agent.core.image import Image
-from agent.core.site import Site
+from agent.core.site import U4, Site
 from agent.core.types import Command, Record, Verb
 from config.limits import INPUT_STUCK_NS
 from config.plan import Input
-from config.words import SUPERVISION, InputRole, Quality
+from config.words import SUPERVISION, Flag, InputRole, Quality
 from drivers.reading import InputLevel
 
 VERBS = {
@@ -25,6 +27,7 @@ VERBS = {
     InputRole.DUTY: Verb.DUTY,
     InputRole.MANUAL: Verb.MANUAL,
 }
+_ACTIVATED, _FAULT = int(Flag.ACTIVATED), int(Flag.FAULT)
 _TROUBLE = {
     InputRole.MAINS: ("mains lost: the standby supply carries", "mains are back"),
     InputRole.BATTERY: ("the standby supply is in trouble", "the standby supply is well"),
@@ -46,14 +49,17 @@ class Contact:
 
 @dataclass(slots=True)
 class Panel:
-    """All inputs of the plan, in its order."""
+    """All inputs of the plan, in its order. flags: what rows of the matrix see of them: ACTIVATED,
+    and FAULT of one that is lost, stuck, or tells a trouble."""
 
     contacts: list[Contact] = field(default_factory=list)
+    flags: U4 = field(default_factory=lambda: np.zeros(0, np.uint32))
 
 
 def new_panel(site: Site) -> Panel:
     """Nothing is known of any."""
-    return Panel([Contact() for _ in site.plan.inputs])
+    count = len(site.plan.inputs)
+    return Panel([Contact() for _ in range(count)], np.zeros(count, np.uint32))
 
 
 def step(
@@ -72,6 +78,19 @@ def step(
         _settle(item, contact, now_ns, commands, out)
         _stuck(item, contact, now_ns, out)
     return commands, out
+
+
+def look(panel: Panel, site: Site) -> bool:
+    """Bring the flags up to date; whether one changed."""
+    now = [
+        (_ACTIVATED if c.on else 0)
+        | (_FAULT if c.lost or c.stuck or (c.on and item.role in SUPERVISION) else 0)
+        for item, c in zip(site.plan.inputs, panel.contacts, strict=True)
+    ]
+    if now == panel.flags.tolist():
+        return False
+    panel.flags = np.array(now, np.uint32)
+    return True
 
 
 def _level(

@@ -281,7 +281,7 @@ def _decide(
     out += more
     a.unsaved = a.unsaved or zone_fire_changed
     _all_clear(state)
-    scene = look.Scene(a, state.zones, well, state.book)
+    scene = look.Scene(a, state.zones, well, state.book, state.signals.panel)
     more_orders, more = effects.decide(state.effects, scene, site, now, known=merged)
     orders += more_orders
     out += more

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.core import matrix, panel
+from agent.core import contacts, matrix, panel
 from agent.core.alarms import CONFIRMED, INVESTIGATED, TEST_ALARM, Alarms
 from agent.core.health import Health
 from agent.core.matrix import FIRE, MANUAL_FIRE, Tables, View
@@ -31,6 +31,7 @@ class Scene:
     zones: Zones
     health: Health
     book: PanelBook
+    inputs: contacts.Panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def _without_fire(flags: U4, where: Bools) -> U4:
 def _view(scene: Scene, site: Site) -> View:
     standing = panel.seen_flags(scene.book)
     extra = _extra(scene, site, standing)
-    return View(scene.zones.flags, scene.alarms.effective, extra, standing)
+    return View(scene.zones.flags, scene.alarms.effective, extra, scene.inputs.flags, standing)
 
 
 def _extra(scene: Scene, site: Site, standing: dict[tuple[int, str], int]) -> U4:
@@ -141,7 +142,8 @@ def _manual(tables: Tables, site: Site, view: View, true: Bools) -> Bools:
     extra = np.zeros_like(view.extra)
     for device, _ in told:
         extra[device] = MANUAL_FIRE
-    marks = View(zones, np.where(pressed, np.uint32(MANUAL_FIRE), np.uint32(0)), extra, told)
+    marked = np.where(pressed, np.uint32(MANUAL_FIRE), np.uint32(0))
+    marks = View(zones, marked, extra, np.zeros_like(view.inputs), told)
     flags = matrix.vector(tables, site, marks)
     return matrix.rows_with(tables, true & (flags[tables.slot] & np.uint32(MANUAL_FIRE) != 0))
 

@@ -83,6 +83,7 @@ class _Builder:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.z, self.n, self.d = len(site.plan.zones), len(site), len(site.plan.devices)
+        self.i = len(site.plan.inputs)
         self.leaves: list[tuple[int | tuple[str, int], int, int]] = []  # slot, mask, row
         self.gates: list[tuple[int, int, list[tuple[bool, int]]]] = []  # depth, needed, children
         self.groups: dict[tuple[str, int], int] = {}
@@ -106,6 +107,8 @@ class _Builder:
             return self.z + int(ref)
         if word == "device":
             return self.z + self.n + int(ref)
+        if word == "input":
+            return self.z + self.n + self.d + int(ref)
         if word == "kind":
             number = self.groups.setdefault((ref, term[3]), len(self.groups))
             return ("group", number)
@@ -114,7 +117,7 @@ class _Builder:
 
     def number(self, slot: int | tuple[str, int]) -> int:
         """Groups and addresses come after all else; how many there are is known at the end."""
-        base = self.z + self.n + self.d
+        base = self.z + self.n + self.d + self.i
         if isinstance(slot, int):
             return slot
         return base + slot[1] + (len(self.groups) if slot[0] == "address" else 0)
@@ -247,7 +250,8 @@ def _keys(site: Site) -> list[bytes]:
 def _named(site: Site, term: Sequence[Any]) -> str:
     if term[0] == "of":
         return repr((term[1], [_named(site, child) for child in term[2]]))
-    tables: dict[str, Any] = {"zone": site.plan.zones, "device": site.plan.devices}
+    plan = site.plan
+    tables: dict[str, Any] = {"zone": plan.zones, "device": plan.devices, "input": plan.inputs}
     if term[0] == "point":
         return f"point {site.plan.points.names[term[1]]} {term[2]}"
     found = tables.get(term[0])
@@ -256,11 +260,12 @@ def _named(site: Site, term: Sequence[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What rows look at, one way of looking: z zones, n points, d devices."""
+    """What rows look at, one way of looking: z zones, n points, d devices, i inputs."""
 
     zones: U4
     points: U4
     extra: U4  # [d] what a device's flags have beyond its points'
+    inputs: U4  # [i] of the gateway itself: ACTIVATED, FAULT
     standing: dict[tuple[int, str], int]  # what panels told: (device, address) -> flags
 
 
@@ -270,12 +275,12 @@ def evaluate(tables: Tables, site: Site, view: View) -> Bools:
 
 
 def vector(tables: Tables, site: Site, view: View) -> U4:
-    """Zones, points, devices, kinds, addresses."""
+    """Zones, points, devices, inputs, kinds, addresses."""
     devices = view.extra.copy()
     if site.by_device.size:
         ored = np.bitwise_or.reduceat(view.points[site.by_device], site.device_start)
         devices[site.device_with_points] |= ored
-    parts = [view.zones, view.points, devices]
+    parts = [view.zones, view.points, devices, view.inputs]
     if tables.groups.size:
         parts.append(np.bitwise_or.reduceat(view.points[tables.groups], tables.group_start))
     if tables.addresses:

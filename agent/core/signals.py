@@ -88,6 +88,8 @@ def step(state: State, inputs: Inputs, now: Now) -> tuple[list[Command], list[Re
     """Contacts, the record's word of the fire lane, duty checks."""
     s: Signals = state.signals
     commands, out = contacts.step(s.panel, state.site, state.image, inputs.levels, now.mono_ns)
+    if contacts.look(s.panel, state.site):
+        state.alarms.touched = True  # rows of the matrix look at inputs, too
     s.watching = s.watching or bool(inputs.blocks) or not state.site.plan.polls
     for delivery in inputs.deliveries:
         calls.told(s.calls, delivery, now.mono_ns)

@@ -130,3 +130,46 @@ def test_the_plan_of_each_row() -> None:
     assert both.terms[1] == 2
     assert quiet.off == OFF_CAUSE
     assert (quiet.outputs, quiet.switches, quiet.message) == ((), (3,), "Hall is not watched")
+
+
+INPUT_ROW = "\n  - {when: {input: %s, state: %s}, switch: [hooter_lamp], message: mains}\n"
+
+
+def with_row(tmp_path: Path, name: str, state: str) -> Path:
+    """A site with keys and supervision, and one row more."""
+    text = (SITES / "good_signals" / "site.yaml").read_text(encoding="utf-8").rstrip()
+    made = tmp_path / "site.yaml"
+    made.write_text(text + INPUT_ROW % (name, state), encoding="utf-8")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", "input mains: fault"), ("zh", "输入 mains: 故障")]
+)
+def test_a_row_of_an_input_of_the_gateway_is_compiled_and_printed(
+    tmp_path: Path, lang: str, words: str
+) -> None:
+    made = with_row(tmp_path, "mains", "fault")
+    checked = check_file(made)
+    assert checked.plan is not None, checked.problems
+    row = checked.plan.effects[-1]
+    names = [item.name for item in checked.plan.inputs]
+    assert row.terms == ("input", names.index("mains"), int(Flag.FAULT), "")
+    status, text = run(str(made), "--csv", "--lang", lang)
+    assert status == 0
+    assert words in text
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "code"),
+    [("mians", "fault", "ref.unknown"), ("mains", "fire", "effect.never"),
+     ("mains", "disabled", "effect.never")],
+)  # fmt: skip
+def test_an_input_that_is_not_there_or_never_so_is_a_problem(
+    tmp_path: Path, name: str, state: str, code: str
+) -> None:
+    checked = check_file(with_row(tmp_path, name, state))
+    assert checked.plan is None
+    (problem,) = checked.problems
+    assert problem.id == code
+    assert problem.span.line > 30

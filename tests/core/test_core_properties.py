@@ -102,13 +102,26 @@ Op = st.one_of(
 def likely(rng: random.Random) -> tuple[Any, ...]:
     """One of Op, of what matters to a gateway: fires that come and go, people, restarts."""
     kind = rng.choices(
-        ["burn", "quiet", "see", "sample", "order", "wait", "panel", "cut", "crash", "clock", "line"],
+        [
+            "burn",
+            "quiet",
+            "see",
+            "sample",
+            "order",
+            "wait",
+            "panel",
+            "cut",
+            "crash",
+            "clock",
+            "line",
+        ],
         [22, 16, 24, 6, 12, 6, 9, 4, 5, 2, 2],
     )[0]
     if kind == "burn":
         values: dict[int, float] = dict(normal())
         for k in rng.sample((*HEATS, *HEATS, *PANELS, *CONTACTS), rng.choice([1, 1, 2])):
-            values[k] = rng.choice([60.0, 80.0]) if k in HEATS else FIRE
+            values[k] = rng.choice([50.0, 60.0, 80.0]) if k in HEATS else FIRE
+            values[k] = FIRE | int(Flag.MANUAL) if k == BUTTON else values[k]
         return ("sample", values, {}, S, rng.choice([1, 3, 4]))
     if kind == "quiet":
         return ("quiet", rng.choice([1, 4, 6]))
@@ -165,10 +178,28 @@ class Life:
             self.tell(address, FIRE, clears=True)
 
     def do(self, op: tuple[Any, ...]) -> None:
-        w, kind = self.world, op[0]
+        w = self.world
         silenced, points = w.state.alarms.silenced, set(np.flatnonzero(w.state.alarms.vote))
+        burnt = [w.zone(z) & FIRE for z in range(3)]
         before = {k: w.flags(k) if w.state.alarms.vote[k] else 0 for k in range(9)}
         first_new = len(w.records)
+        self.act(op)
+        restarted = w is not self.world
+        records = self.world.records[0 if restarted else first_new :]
+        self.check(op, before)
+        self.check_latched(op, records)
+        votes = set(np.flatnonzero(self.world.state.alarms.vote))
+        for z, zone in enumerate(self.world.plan.zones):
+            stays = burnt[z] and votes & set(zone.points)
+            assert not stays or self.world.zone(z) & FIRE, "a zone's fire latches"
+        if restarted:
+            assert points <= votes, "a restart loses no fire"
+            if silenced and points | self.counted:
+                assert self.world.state.alarms.silenced, "nor who has silenced it"
+        self.check_orders(op, before, records)
+
+    def act(self, op: tuple[Any, ...]) -> None:
+        w, kind = self.world, op[0]
         if kind == "sample":
             for _ in range(op[4]):
                 self.feed({**op[1], **op[2]}, op[3])
@@ -206,15 +237,6 @@ class Life:
             w.read_back(op[1], op[2])
         else:
             self.restart(crash=kind == "crash")
-        restarted = w is not self.world
-        self.check(op, before)
-        self.check_latched(op)
-        if restarted:
-            votes = set(np.flatnonzero(self.world.state.alarms.vote))
-            assert points <= votes, "a restart loses no fire"
-            if silenced and points | self.counted:
-                assert self.world.state.alarms.silenced, "nor who has silenced it"
-        self.check_orders(op, before, self.world.records[0 if restarted else first_new :])
 
     def feed(self, values: dict[int, float], dt_ns: int) -> None:
         w = self.world
@@ -291,7 +313,8 @@ class Life:
         waits = {k for k in counted if w.state.alarms.effective[k] & INVESTIGATED}
         assert len(waits) <= 1
         assert BUTTON not in waits, "a manual call point never waits"
-        assert BUTTON not in counted or w.zone(2) & (FIRE | DISABLED)
+        if BUTTON in counted and w.state.alarms.effective[BUTTON] & int(Flag.MANUAL):
+            assert w.zone(2) & (FIRE | DISABLED), "nor for a second detector"
         off = {z for z in (0, 1, 2) if w.zone(z) & DISABLED}
         must: set[int] = set()
         if counted & {A, B} - waits and 0 not in off:
@@ -305,18 +328,17 @@ class Life:
             must |= {0, 1}
         assert must - barred <= set(w.on)
 
-    def check_latched(self, op: tuple[Any, ...]) -> None:
+    def check_latched(self, op: tuple[Any, ...], records: list[Record]) -> None:
         """A row that only a reset ends is on until one that finds its cause gone, over all else."""
         w = self.world
-        cause = bool(w.zone(0) & FIRE and not w.zone(0) & INVESTIGATED)
-        if cause:
+        told = [r.body["to"] for r in records if r.source == "zone/any"]
+        if any(to & PRE for to in (*told, w.zone(0))):
             self.latched = True
         elif op[:2] == ("order", Verb.RESET):
             self.latched = False
         if LATCHED not in w.state.signals.trials.running:
-            ordered = w.state.effects.evacuate and not w.state.alarms.silenced
-            on = self.latched or ordered
-            assert (LATCHED in w.on) == on or LATCHED in w.state.effects.held
+            waits = LATCHED in w.state.effects.held and LATCHED not in w.state.effects.commanded
+            assert waits or (LATCHED in w.on) == self.latched
 
     def check_orders(
         self, op: tuple[Any, ...], before: dict[int, int], records: list[Record]
@@ -353,9 +375,11 @@ PLAN = plan_of()
 LEVELS = replace(
     PLAN,
     outputs=(*PLAN.outputs, Output("flood", 3, 2)),
-    effects=(*PLAN.effects, Effect("zone", 0, FIRE, (LATCHED,), off=OFF_RESET)),
+    effects=(*PLAN.effects, Effect("zone", 0, PRE, (LATCHED,), off=OFF_RESET)),
     zones=tuple(
-        replace(z, acknowledge_ns=30 * S, investigate_ns=60 * S) if z.name != "two" else z
+        replace(z, acknowledge_ns=30 * S, investigate_ns=60 * S, needed=1 + (z.name == "contacts"))
+        if z.name != "two"
+        else z
         for z in PLAN.zones
     ),
     day=(DayHours(127, 0, 0),),

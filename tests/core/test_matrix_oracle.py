@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from core_world import FIRE, PRE, SUP, World
+from core_world import FAULT, FIRE, PRE, SUP, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matrix_world import with_rows
@@ -16,10 +16,11 @@ from agent.core.alarms import INVESTIGATED, TEST_ALARM
 from agent.core.look import Scene
 from agent.core.types import Verb
 from config.limits import TEST_PULSE_NS, S
-from config.plan import OFF_CAUSE, OFF_RESET, OFF_SILENCE, Effect
+from config.plan import OFF_CAUSE, OFF_RESET, OFF_SILENCE, Effect, Input
 from config.words import Flag
 
-MANUAL = int(Flag.MANUAL)
+MANUAL, ACTIVATED = int(Flag.MANUAL), int(Flag.ACTIVATED)
+INPUTS = (Input("door", "tamper", "chip", 1), Input("key", "duty", "chip", 2))
 RANKS = ("evacuate", "alert", "pulse", "steady")
 KINDS = ("heat", "panel_point", "manual", "contact")
 ADDRESSES = ("L1 D1", "L1 D2", "L2 D1", "1.1/10-2", "1.1/10-3", "1.1", "device")
@@ -30,6 +31,9 @@ LEAF = st.one_of(
     st.tuples(st.just("point"), st.integers(0, 8), STATE, st.just("")),
     st.tuples(st.just("kind"), st.sampled_from(KINDS), STATE, st.just(-1)),
     st.tuples(st.just("kind"), st.just("heat"), STATE, st.sampled_from([0, 1])),
+    st.tuples(
+        st.just("input"), st.integers(0, 1), st.sampled_from([FAULT, ACTIVATED]), st.just("")
+    ),
     st.tuples(
         st.just("address"), st.just(1), STATE, st.sampled_from(["L1 D1", "L1 *", "1.1*", "*"])
     ),
@@ -79,6 +83,9 @@ STEP = st.one_of(
     st.tuples(
         st.just("panel"), st.sampled_from(ADDRESSES), st.sampled_from([0, FIRE, FIRE | MANUAL, SUP])
     ),
+    st.tuples(
+        st.just("input"), st.integers(0, 1), st.sampled_from([0, ACTIVATED, FAULT | ACTIVATED])
+    ),
     st.tuples(st.just("hush"), st.booleans()),
     st.tuples(st.just("verb"), st.sampled_from([Verb.SILENCE, Verb.RESET, Verb.EVACUATE])),
     st.tuples(st.just("wait"), st.integers(1, 8)),
@@ -111,6 +118,8 @@ class Reader:
             exact = prefix == leaf[3]
             hits = [f for a, f in told.items() if (a == prefix if exact else a.startswith(prefix))]
             return int(np.bitwise_or.reduce(np.array([0, *hits])))
+        if word == "input":
+            return int(w.state.signals.panel.flags[ref])
         if word == "zone":
             out = int(w.state.zones.flags[ref])
             return out | FIRE if knock and w.state.zones.votes[ref] else out
@@ -148,6 +157,8 @@ class Reader:
             return any(
                 a == prefix if prefix == leaf[3] else a.startswith(prefix) for a in told
             )  # fmt: skip
+        if word == "input":
+            return False
         pressed = {k for k in range(9) if int(w.state.alarms.effective[k]) & both == both}
         if word == "zone":
             return bool(pressed & set(w.plan.zones[ref].points))
@@ -304,6 +315,8 @@ def do(w: World, reader: Reader, step: tuple[Any, ...]) -> None:
             panel.vote(state.book, (1, step[1]))
         else:
             panel.unvote(state.book, (1, step[1]))
+    elif step[0] == "input":
+        state.signals.panel.flags[step[1]] = step[2]
     elif step[0] == "hush":
         state.book.silenced = {1} if step[1] else set()
     elif step[0] == "wait":
@@ -321,7 +334,7 @@ def do(w: World, reader: Reader, step: tuple[Any, ...]) -> None:
 @settings(max_examples=250, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=5), st.lists(STEP, min_size=1, max_size=12))
 def test_what_is_on_is_what_the_rows_say(rows: list[Effect], steps: list[tuple[Any, ...]]) -> None:
-    w = World(with_rows(*rows))
+    w = World(with_rows(*rows, inputs=INPUTS))
     w.tick()
     reader = Reader(w)
     assert w.state.health is not None
@@ -329,7 +342,9 @@ def test_what_is_on_is_what_the_rows_say(rows: list[Effect], steps: list[tuple[A
     for step in steps:
         do(w, reader, step)
         w.ns += 1
-        scene = Scene(w.state.alarms, w.state.zones, w.state.health, w.state.book)
+        scene = Scene(
+            w.state.alarms, w.state.zones, w.state.health, w.state.book, w.state.signals.panel
+        )
         orders, _ = effects.decide(w.state.effects, scene, w.state.site, w.now())
         for order in orders:
             if order.on:

@@ -324,7 +324,9 @@ def look_now(w: World) -> None:
     from agent.core.look import Scene  # noqa: PLC0415 -- used here alone
 
     assert w.state.health is not None
-    scene = Scene(w.state.alarms, w.state.zones, w.state.health, w.state.book)
+    scene = Scene(
+        w.state.alarms, w.state.zones, w.state.health, w.state.book, w.state.signals.panel
+    )
     orders, records = effects.decide(w.state.effects, scene, w.state.site, w.now())
     for order in orders:
         w.on[order.output] = order.pattern if order.on else ""
