@@ -80,10 +80,14 @@ _TEXTS: dict[str, Pair] = {
         "手动报警按钮或值班人员确认后，所有警报器同时以“疏散”方式鸣响",
     ),
     "confirmed": (
-        "general alarm: two independent devices, a manual call point, or a zone that counts itself",
-        "总警报：两只独立的触发装置、手动报警按钮，或自行计数确认的分区",
+        "general alarm: two independent devices, a manual call point, a zone that counts itself, "
+        "or an investigation whose time is over",
+        "总警报：两只独立的触发装置、手动报警按钮、自行计数确认的分区，或确认延时已到",
     ),
-    "guard": ("general alarm: the guard orders it", "总警报：值班人员下达"),
+    "guard": (
+        "general alarm: the guard orders it, or makes the gateway's manual alarm",
+        "总警报：值班人员下达，或启动网关手动报警",
+    ),
 }  # fmt: skip
 
 

@@ -24,7 +24,8 @@ _ORIGIN_TEXT = {
     alarms.Origin.GATEWAY: "It latches: only a reset ends it, and only while the point reads good "
     "below its clear level, or cannot be read and is disabled. *Returns*: it was gone for a while, "
     "somebody had acknowledged or silenced it, and it is there again: a new alarm.",
-    alarms.Origin.PANEL: "It follows the panel. A lost link clears nothing, nor does our reset.",
+    alarms.Origin.PANEL: "It follows the panel. A lost link clears nothing, nor does our reset, "
+    "unless the panel has disabled the address since.",
     alarms.Origin.GATED: "It is logged and counts for nothing, so it latches nothing. When the "
     "gate opens while it is live, it becomes one of the kinds above. A fire that counted "
     "before its point was disabled keeps the kind that it has.",
@@ -65,10 +66,10 @@ def document() -> str:
 
 
 def _section(title: str, text: str, table: Table) -> str:
-    return f"## {title}\n\n{text}\n\n```mermaid\n{_chart(table)}```\n"
+    return f"## {title}\n\n{text}\n\n```mermaid\n{chart(table)}```\n"
 
 
-def _chart(table: Table) -> str:
+def chart(table: Table) -> str:
     """One arrow a pair of states; the events that take the same way share it."""
     first = min(phase for phase, _ in table)
     lines = ["stateDiagram-v2", f"    [*] --> {_state(first)}"]
