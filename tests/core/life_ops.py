@@ -92,6 +92,7 @@ def story(rng: random.Random) -> list[tuple[Any, ...]]:
     group = ("order", Verb.TEST, rng.choice(GROUPS[:3]), 0, "")
     return rng.choice([
         [burn, quiet, seen, ("wait", 76), burn],
+        [quiet, reset, ("sample", {**normal(), BUTTON: FIRE | int(Flag.MANUAL)}, {}, S, 1)],
         [burn, quiet, ("wait", 16), reset],
         [quiet, reset, group, burn, ("wait", 76), ("tick", 1)],
         [burn, seen, ("sample", {**normal(), C: 80.0, CONTACT: FIRE}, {}, S, 4)],
