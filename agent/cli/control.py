@@ -58,7 +58,12 @@ def answered(socket: Path, language: str) -> Iterator[None]:
         typer.echo(say("refused", language, code=e.code, text=e.text), err=True)
         raise typer.Exit(1) from e
     except IpcError as e:
-        typer.echo(f"{e}", err=True)
+        why = e.__cause__
+        if isinstance(why, OSError):  # nobody listens there
+            text = say("no_process", language, socket=socket, why=why.strerror or why)
+            typer.echo(text, err=True)
+        else:
+            typer.echo(f"{e}", err=True)
         raise typer.Exit(1) from e
     except TimeoutError as e:
         typer.echo(say("no_answer", language, socket=socket), err=True)

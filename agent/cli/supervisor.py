@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from agent.cli.desk_words import say
 from config.desk_limits import SUPERVISE_RESTART_NS, SUPERVISE_STOP_NS
 from config.limits import S
 from config.plan import Courier, section
@@ -19,11 +20,14 @@ EX_CONFIG = 78
 class Supervisor:
     """Child processes by name, each back within a moment of its death."""
 
-    def __init__(self, tell: Callable[[str], None], output: IO[bytes] | None = None) -> None:
+    def __init__(
+        self, tell: Callable[[str], None], output: IO[bytes] | None = None, lang: str = "en"
+    ) -> None:
         self._commands: dict[str, list[str]] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._dead_since_ns: dict[str, int] = {}
         self._tell = tell
+        self._lang = lang
         self._output = output
         self._lock = threading.Lock()
 
@@ -45,7 +49,7 @@ class Supervisor:
                     continue
                 since = self._dead_since_ns.setdefault(name, now_ns)
                 if since == now_ns:
-                    self._tell(f"{name} ended with status {status}")
+                    self._tell(say("run.ended", self._lang, name=name, status=status))
                 if status == EX_CONFIG or now_ns - since < SUPERVISE_RESTART_NS:
                     continue
                 del self._dead_since_ns[name]

@@ -18,6 +18,10 @@ TEXTS: dict[str, Pair] = {
         "{socket}: no answer in time; see the process's log",
         "{socket}：未按时应答，请查看该进程的日志",
     ),
+    "no_process": (
+        "{socket}: {why}; is the process running?",
+        "{socket}：无法连接（{why}）；该进程是否在运行？",
+    ),
     "order.done": ("{verb}: done, ordered by {who}", "{verb}：已执行，操作人 {who}"),
     "order.failed": ("{verb}: not carried out: {why}", "{verb}：未执行：{why}"),
     "order.now": ("now: {flags}", "当前状态：{flags}"),
