@@ -117,7 +117,7 @@ class Post:
                 async with asyncio.timeout(POST_CONNECT_NS / S):
                     self._wire = await self._connect(host, port)
             except (OSError, TimeoutError) as e:
-                self._trouble = f"{host}:{port}: {e or 'no answer'}"
+                self._trouble = unreached(host, port, e)
                 self.session.unreachable()
             else:
                 self._trouble = ""
@@ -163,6 +163,11 @@ class Post:
             self._tried = True
         if self._tried or not text.startswith("not"):
             self.follower.state(connected, text if connected else self._trouble or text)
+
+
+def unreached(host: str, port: int, error: OSError) -> str:
+    """Why a destination was not reached, for people: a time that ran out has no text of its own."""
+    return f"{host}:{port}: {str(error) or 'no answer'}"
 
 
 class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):

@@ -53,6 +53,13 @@ def merged(base: yaml.Node, more: yaml.Node) -> yaml.Node:
     return more
 
 
+def composed(text: str) -> yaml.Node:
+    """The nodes of a text that is not empty."""
+    node = yaml.compose(text)
+    assert node is not None
+    return node
+
+
 def part(of: yaml.Node, key: str) -> yaml.Node:
     """What a mapping has under a key, else nothing."""
     assert isinstance(of, yaml.MappingNode)
@@ -63,11 +70,11 @@ def part(of: yaml.Node, key: str) -> yaml.Node:
 @pytest.mark.parametrize(("example", "text"), EXAMPLES)
 def test_an_example_is_a_part_of_a_site_file(example: str, text: str, tmp_path: Path) -> None:
     """In a site that has the links, devices and zones which the example takes for granted."""
-    around = yaml.compose(AROUND.read_text(encoding="utf-8"))
+    around = composed(AROUND.read_text(encoding="utf-8"))
     whole = part(around, "all")
     for key in (example.rpartition("-")[0], example):
         whole = merged(whole, part(around, key))
-    shown = yaml.compose(text.replace("scrypt$14$8$5$...", make("7391-2846", bytes(16)).text()))
+    shown = composed(text.replace("scrypt$14$8$5$...", make("7391-2846", bytes(16)).text()))
     whole = merged(whole, shown)
     site = tmp_path / "site.yaml"
     site.write_text(yaml.serialize(whole, allow_unicode=True, width=10_000), encoding="utf-8")
