@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agent.core import alarms, classify, delay, disable, effects, signals, walktest
+from agent.core import alarms, classify, delay, disable, effects, many, signals, walktest
 from agent.core.state import State
 from agent.core.types import Command, Now, Order, Record, Verb
 from config.limits import ORDER_TEXT_CHARS_MAX, S
@@ -38,7 +38,7 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
         settle_outputs(state, now, out, orders)
     elif command.verb is Verb.RESET:
         stamp = (now.mono_ns, now.wall_ns)
-        cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
+        cleared, refused, out = many.reset(state.alarms, state.site, state.image, stamp)
         more_cleared, more_refused, more = signals.reset(state, now)
         body["cleared"], body["refused"] = cleared + more_cleared, refused + more_refused
         out += more

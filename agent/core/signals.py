@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agent.core.state import State
 
 VERBS = frozenset({Verb.MANUAL, Verb.DUTY, Verb.SIREN_TEST, Verb.LAMP_TEST})
+_FIRE_LANE = Lane.FIRE
 _FIRE_MANUAL = int(Flag.FIRE | Flag.MANUAL)
 _TEST, _DISABLED, _FAULT = int(Flag.TEST), int(Flag.DISABLED), int(Flag.FAULT)
 
@@ -292,14 +293,14 @@ def _hear(s: Signals, state: State, out: Sequence[Record], now_ns: int) -> None:
     if state.alarms.count > s.alarms_heard:
         s.fire_unseen = True
     s.alarms_heard = state.alarms.count
-    for record in out:
-        if record.lane is Lane.FIRE:
-            calls.made(s.calls, now_ns)
-        body = record.body
-        newly = body.get("fault") is True
-        if record.what == "point" and type(body.get("to")) is int:
-            newly = bool(body["to"] & ~body.get("from", 0) & _FAULT)
-        s.fault_unseen = s.fault_unseen or newly
+    if any(record.lane is _FIRE_LANE for record in out):
+        calls.made(s.calls, now_ns)
+    s.fault_unseen = s.fault_unseen or any(
+        record.body["to"] & ~record.body["from"] & _FAULT
+        if record.what == "point"
+        else record.body.get("fault") is True
+        for record in out
+    )
 
 
 def _facts(state: State, fire: bool, now_ns: int) -> lamps.Facts:
