@@ -77,6 +77,7 @@ class _Message:
     due_ns: int = 0
     naks: int = 0
     plain: bool = False  # said in the words that every receiver knows
+    refused: bool = False  # in those words, too
 
 
 @dataclass(slots=True)
@@ -108,6 +109,7 @@ class Session:
         self._up = False
         self._proved = False
         self._failed = 0  # receivers in a row that did not answer
+        self._reached = False  # one answered, and since then not all were silent
         self._beat_due_ns = 0
         self._since_ns = 0  # on this receiver
         self._skew_ns = 0
@@ -124,13 +126,21 @@ class Session:
         """Whether a receiver answers, and what is wrong when none does."""
         if self._failed >= self._settings.receivers:
             return False, "no receiver answers"
-        if not self._up:
+        if any(m.refused for m in self._urgent) or (self._flight and self._flight.refused):
+            return False, "the receiver refuses a fire"
+        changing = self._settings.receivers > 1 and self._reached  # the other has its turn
+        if not self._up and not changing:
             return False, "not connected"
-        if not self._proved:
+        if not self._proved and not changing:
             return False, "the receiver has not answered yet"
-        if self.receiver:
+        if self.receiver and self._proved:
             return True, f"on stand-by receiver {self.receiver + 1}"
-        return True, ""
+        return True, "" if self._proved else "changes the receiver"
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a fire waits for a receiver."""
+        return bool(self._urgent) or (self._flight is not None and _is_urgent(self._flight))
 
     # --- the connection ---
 
@@ -157,6 +167,7 @@ class Session:
     def _next_receiver(self) -> None:
         self._failed += 1
         self._proved = False
+        self._reached = self._reached and self._failed < self._settings.receivers
         if self._settings.receivers > 1:
             self.receiver = (self.receiver + 1) % self._settings.receivers
             self.counters.failovers += 1
@@ -174,9 +185,22 @@ class Session:
                 flight.tries = 0
                 self._give_way("the receiver does not answer")
                 return
-            self._send(flight, now_ns)
+            if not self._yields(flight, now_ns):
+                self._send(flight, now_ns)
         if self._flight is None and self._up:
             self._fill(now_ns)
+
+    def _yields(self, flight: _Message, now_ns: int) -> bool:
+        """What nobody answered makes room for a fire that came meanwhile; its tries count on."""
+        fire = next((m for m in self._urgent if m.due_ns <= now_ns), None)
+        if fire is None or _is_urgent(flight):
+            return False
+        self._urgent.remove(fire)
+        if flight.event is not None:
+            self._bulk.appendleft(flight)
+        self._begin(fire, now_ns, flight.tries)
+        flight.tries = flight.due_ns = 0
+        return True
 
     def _fill(self, now_ns: int) -> None:
         for queue in (self._urgent, self._bulk):
@@ -193,11 +217,11 @@ class Session:
         elif now_ns >= self._beat_due_ns:
             self._begin(_Message(None, None), now_ns)
 
-    def _begin(self, message: _Message, now_ns: int) -> None:
+    def _begin(self, message: _Message, now_ns: int, tries: int = 0) -> None:
         if message.event is not None:
             self._sequence = self._sequence % SEQUENCE_MAX + 1
             message.sequence = self._sequence
-        message.tries = 0
+        message.tries = tries
         self._flight = message
         self._send(message, now_ns)
 
@@ -279,7 +303,7 @@ class Session:
     def _done(self, message: _Message, now_ns: int) -> None:
         self._flight = None
         self._failed = 0
-        self._proved = True
+        self._proved = self._reached = True
         self._beat_due_ns = now_ns + self._settings.supervise_ns
         self.counters.confirmed += 1
         if message.batch is not None:
@@ -303,12 +327,16 @@ class Session:
         self._calls.event("refused", {"code": said, "zone": _zone(message)})
         if message.event is not None and message.event.urgent:
             message.due_ns = now_ns + (DC09_REFUSED_WAIT_NS if message.plain else 0)
-            message.plain, message.naks = True, 0
+            message.refused, message.plain, message.naks = message.plain, True, 0
             self._urgent.appendleft(message)
         elif message.batch is not None:
             self._calls.confirmed(message.batch)
         if message.event is None:
             self._beat_due_ns = now_ns + self._settings.supervise_ns
+
+
+def _is_urgent(message: _Message) -> bool:
+    return message.event is not None and message.event.urgent
 
 
 def _zone(message: _Message) -> int:
