@@ -36,6 +36,7 @@ from config.limits import (
     DC09_SKEW_NS_MAX,
     S,
 )
+from config.words import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Session:
         self._keys = keys
         self._decoder = ReplyDecoder(keys)
         self._urgent: deque[_Message] = deque()
+        self._soon: deque[_Message] = deque()  # what goes along with a fire
         self._bulk: deque[_Message] = deque()
         self._flight: _Message | None = None
         self._sequence = 0
@@ -119,7 +121,9 @@ class Session:
 
     def tell(self, event: Event, batch: BatchId | None) -> None:
         """Queue an event; `batch` is confirmed when a receiver has it."""
-        (self._urgent if event.urgent else self._bulk).append(_Message(event, batch))
+        goes_along = batch is not None and batch.lane == Lane.FIRE  # or it holds up the next fires
+        lesser = self._soon if goes_along else self._bulk
+        (self._urgent if event.urgent else lesser).append(_Message(event, batch))
 
     @property
     def path(self) -> tuple[bool, str]:
@@ -197,13 +201,13 @@ class Session:
             return False
         self._urgent.remove(fire)
         if flight.event is not None:
-            self._bulk.appendleft(flight)
+            self._soon.appendleft(flight)
         self._begin(fire, now_ns, flight.tries)
         flight.tries = flight.due_ns = 0
         return True
 
     def _fill(self, now_ns: int) -> None:
-        for queue in (self._urgent, self._bulk):
+        for queue in (self._urgent, self._soon, self._bulk):
             ready = next((m for m in queue if m.due_ns <= now_ns), None)
             if ready is not None:
                 queue.remove(ready)

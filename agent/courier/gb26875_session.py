@@ -26,6 +26,7 @@ from config.limits import (
     GB26875_RECONNECT_TRIES,
     S,
 )
+from config.words import Lane
 from drivers.panel import gb26875_units as gb
 from drivers.panel.gb26875 import (
     Command,
@@ -116,6 +117,7 @@ class Session:
         self._calls = calls
         self._decoder = FrameDecoder(settings.dialect)
         self._urgent: deque[_Exchange] = deque()
+        self._soon: deque[_Exchange] = deque()  # what goes along with a fire, or was asked for
         self._bulk: deque[_Exchange] = deque()
         self._flight: dict[int, _Exchange] = {}
         self._serial = 0
@@ -133,13 +135,12 @@ class Session:
     def tell(self, message: Message, batch: BatchId | None) -> None:
         """Queue a message; `batch` is confirmed when the centre has it."""
         exchange = _Exchange(gb.Unit(message.type, (message.made,)), batch, message.urgent)
-        (self._urgent if message.urgent else self._bulk).append(exchange)
-
-    def _tell_next(self, *messages: Message) -> None:
-        """What the centre asked for itself goes before all that waits, fire excepted."""
-        for message in reversed(messages):
-            unit = gb.Unit(message.type, (message.made,))
-            self._bulk.appendleft(_Exchange(unit, None, urgent=False))
+        if message.urgent:
+            self._urgent.append(exchange)
+        elif batch is None or batch.lane == Lane.FIRE:
+            self._soon.append(exchange)  # behind a backlog it would hold up the next fires
+        else:
+            self._bulk.append(exchange)
 
     @property
     def urgent(self) -> bool:
@@ -247,7 +248,7 @@ class Session:
             self._calls.drop("the connection takes no more")
 
     def _fill(self, now_ns: int) -> None:
-        for queue, urgent in ((self._urgent, True), (self._bulk, False)):
+        for queue, urgent in ((self._urgent, True), (self._soon or self._bulk, False)):
             busy = any(e.urgent == urgent and e.due_ns <= now_ns + self._settings.reply_ns
                        for e in self._flight.values() if not e.beat)  # fmt: skip
             if queue and not busy and self._up:
@@ -399,10 +400,8 @@ class Session:
         self._set_skew(0)
         self._errors = 0
         wall_ns = self._calls.wall_ns()
-        self._tell_next(
-            Message(21, self.book.device_status(wall_ns), urgent=False),
-            Message(1, self.book.system_status(wall_ns), urgent=False),
-        )
+        self.tell(Message(21, self.book.device_status(wall_ns), urgent=False), None)
+        self.tell(Message(1, self.book.system_status(wall_ns), urgent=False), None)
         self._calls.event("initialise", {})
 
     def _clock(self, stamp: Stamp) -> None:
@@ -421,7 +420,7 @@ class Session:
     def answer_duty(self, now_ns: int) -> None:
         """Somebody on the site acknowledged."""
         if self._duty_until_ns:
-            self._tell_next(self.book.duty_answer(self._calls.wall_ns()))
+            self.tell(self.book.duty_answer(self._calls.wall_ns()), None)
             self._end_duty("duty_answered")
             self.tick(now_ns)
 
