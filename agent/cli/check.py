@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.budget import DEAD, Budget, budgets
+from agent.cli.centre_text import centre_lines, points_without_zone
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.signals_text import outputs_told, signal_lines
 from agent.compile import Checked, check_file, plan_file
@@ -122,6 +123,7 @@ def _summary(checked: Checked) -> dict[str, Any]:
         ],
         "outputs": outputs_told(plan),
         "signals_lacking": list(lacking(site)) if site.signals or site.inputs else [],
+        "zones_lacking": points_without_zone(plan),
         "panels": [
             {
                 "name": plan.devices[p.device].name,
@@ -201,6 +203,7 @@ def _echo(checked: Checked) -> str:
         out.append(text)
         out.append(_load_line(budget, siren=i in with_siren))
     out += signal_lines(plan, site)
+    out += centre_lines(plan)
     out += _point_lines(site)
     out.append("no problems")
     return "".join(f"{line}\n" for line in out)
