@@ -286,6 +286,9 @@ class Session:
         message = self._flight
         if message is None:
             return
+        if reply.account not in ("", self._settings.who.account.upper().lstrip("0")):
+            self.counters.errors += 1
+            return  # for somebody else
         if reply.answer is Answer.NAK:
             self._nak(message, reply, now_ns)
         elif reply.sequence != message.sequence:

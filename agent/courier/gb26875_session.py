@@ -292,9 +292,10 @@ class Session:
         self._errors += 1
         if self._errors > GB26875_ERRORS_MAX:
             self._calls.drop("what comes is no GB/T 26875.3")
-        elif error.wrong not in (Wrong.START, Wrong.VERSION) and error.command not in (
-            Command.CONFIRM, Command.DENY, Command.RESPONSE,
-        ):  # fmt: skip
+            return
+        stray = error.wrong is Wrong.START and not error.command
+        answers = (Command.CONFIRM, Command.DENY, Command.RESPONSE)
+        if not stray and error.wrong is not Wrong.VERSION and error.command not in answers:
             self._reply(Command.DENY, error.serial)
 
     def _unknown(self, frame: Frame) -> None:

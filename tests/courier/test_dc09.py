@@ -66,13 +66,13 @@ def test_published_frames() -> None:
     nak = ReplyDecoder(None).feed(b'\n3C3B0025"NAK"0000R0L0A0[]_15:39:35,05-07-2019\r')
     assert [(r.answer, r.sequence) for r in nak if isinstance(r, Reply)] == [(Answer.NAK, 0)]
     ack = ReplyDecoder(None).feed(b'\n59890012"ACK"0000L0#1409[]\r')
-    assert ack == [Reply(Answer.ACK, 0)]
+    assert ack == [Reply(Answer.ACK, 0, account="1409")]
 
 
 def test_a_reply_whose_check_counts_the_cr_is_taken() -> None:
     text = b'"ACK"0056L9999#9999[]'
     line = b"\n%04X%04X" % (crc16(text + b"\r"), len(text) + 1) + text + b"\r"
-    assert ReplyDecoder(None).feed(line) == [Reply(Answer.ACK, 56)]
+    assert ReplyDecoder(None).feed(line) == [Reply(Answer.ACK, 56, account="9999")]
 
 
 @given(st.lists(st.binary(max_size=200), max_size=20))
@@ -82,7 +82,7 @@ def test_any_bytes_are_garbage_or_a_reply_and_then_all_is_well(parts: list[bytes
     for part in parts:
         decoder.feed(part)
         assert len(decoder._buffer) <= DC09_FRAME_BYTES_MAX
-    assert decoder.feed(b"\r" + reply('"ACK"0003L0#1[]'))[-1] == Reply(Answer.ACK, 3)
+    assert decoder.feed(b"\r" + reply('"ACK"0003L0#1[]'))[-1] == Reply(Answer.ACK, 3, account="1")
 
 
 @given(st.binary(max_size=120))
@@ -310,6 +310,33 @@ def test_a_silent_receiver_gives_way_to_the_other_and_the_fire_is_kept() -> None
     world.later(DC09_RETURN_NS / S)
     assert b'"NULL"' not in world.sent[-1] or world.drops[-1] == "back to the main receiver"
     assert world.session.receiver == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "counts"),
+    [
+        ("L0#22334455", True), ("L0#0022334455", True), ("L0", True), ("LNone#None", True),
+        ("R1L0#22334455", True), ("L0#22334456", False), ("L0#1", False),
+    ],
+)  # fmt: skip
+def test_an_acknowledgement_for_another_account_is_none(named: str, counts: bool) -> None:
+    world = World()
+    world.answer()
+    world.fire()
+    world.session.received(reply(f'"ACK"{world.sequence():04}{named}[]'), world.now_ns)
+    assert world.done == [ONE] * counts
+
+
+def test_what_goes_along_with_a_fire_passes_a_backlog() -> None:
+    world = World()
+    for _ in range(5):
+        world.fault()
+    both = change("point/8", NONE, FIRE | Flag.FAULT)
+    for event in Book(PLACES, prealarm=True).take([both]):
+        world.session.tell(event, ONE)
+    for _ in range(3):
+        world.answer()
+    assert world.done == [ONE, ONE], "the record has a place for the next fire"
 
 
 def test_a_change_of_receivers_is_no_lost_path() -> None:

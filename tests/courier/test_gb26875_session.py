@@ -261,6 +261,19 @@ def test_an_answer_to_the_centre_waits_for_no_backlog() -> None:
     assert gb.decode_unit(w.sent[-1][1].data).type == 24, "next, behind what was under way"
 
 
+def test_what_goes_along_with_a_fire_passes_a_backlog() -> None:
+    w = World()
+    for i in range(50):
+        w.tell(record(i + 1, "point/8", "point", **{"from": 0, "to": 8 * (i % 2)}), batch=TWO)
+    w.tell(FIRE)
+    made = 4  # the component, its value, the system, the device
+    at = 0
+    while w.done.count(ONE) < made:
+        w.answer(index=at)
+        at += 1
+    assert w.done.count(TWO) == 1, "the one that was under way"
+
+
 def test_numbers_and_times_are_those_of_sending() -> None:
     w = World()
     w.session.disconnected()
@@ -392,6 +405,19 @@ def test_a_description_is_cut_between_characters(text: str, pad: bytes) -> None:
 def test_four_byte_characters(text: str, said: str) -> None:
     raw = gb.clip(text, gb.TEXT_BYTES)
     assert raw.decode("gb18030") == said
+
+
+@pytest.mark.parametrize(
+    ("at", "value"), [(0, 0x41), (1, 0x00), (-1, 0x24), (-2, 0x00), (-3, 0x00), (25, 0x05)]
+)
+def test_each_error_of_a_frame_is_denied_by_its_number(at: int, value: int) -> None:
+    w = World()
+    raw = bytearray(encode_frame(Frame(77, 88_888, 889, Command.REQUEST, b"\x51\x01\x00")))
+    raw[at] = value
+    w.session.received(bytes(raw), 0)
+    assert [(f.command, f.serial) for _, f in w.sent] == [(Command.DENY, 77)]
+    w.hear(78, Command.REQUEST, gb.Unit(81, (gb.ReadDevice(),)))
+    assert (w.sent[-1][1].command, w.sent[-1][1].serial) == (Command.RESPONSE, 78)
 
 
 def test_wrong_frames_are_denied_and_a_stranger_is_hung_up() -> None:
