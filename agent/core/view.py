@@ -205,7 +205,8 @@ def _outputs(state: State) -> list[dict[str, Any]]:
 
 def _effects(state: State, now: Now) -> dict[str, Any]:
     """The matrix. general: why the general alarm stands ("devices", "manual", "zone", "time",
-    "own": our own manual alarm, "guard"; "" when not); messages of rows that stand; delays that run, with what is left of them.
+    "own": our own manual alarm, "guard"; "" when not); messages of rows that stand; delays that
+    run, with what is left of them.
     """
     effects = state.effects
     t = effects.tables

@@ -68,7 +68,7 @@ def test_a_fire_that_began_in_the_restart_sounds_beside_one_that_was_seen() -> N
 def test_a_manual_alarm_is_not_acknowledged_before_somebody_does() -> None:
     w = well()
     w.verb(Verb.MANUAL, why="smoke in the hall")
-    said = [r.body for r in w.last.records if r.what == "operator"]
+    said = [r.body for r in w.records if r.what == "operator"]
     assert said[0]["why"] == "smoke in the hall"
     status = view.status(w.state, w.now())
     assert status["unacknowledged"] == 1
