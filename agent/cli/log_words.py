@@ -9,6 +9,7 @@ from agent.cli.told_words import told
 from agent.cli.words import flag_words, say
 from config.words import FLAG_WORDS
 
+_COUNTED = (("points", "points"), ("others", "others"), ("cleared", "cleared"), ("refused", "stay"))
 _PLAIN = ("word", "event", "state", "text", "why")  # words of the gateway, or that people gave
 
 
@@ -45,7 +46,7 @@ def _words(what: str, body: Mapping[str, Any], language: str) -> Iterator[str]:
     yield from (told(str(body[key]), language) for key in _PLAIN if body.get(key))
     if body.get("source"):
         yield say("log.from", language, source=told(str(body["source"]), language))
-    if type(body.get("count")) is int and "refused" in body:
+    if type(body.get("count")) is int and "refused" in body and body["count"] > 1:
         yield say("log.times", language, count=body["count"])
 
 
@@ -58,7 +59,7 @@ def _order(body: Mapping[str, Any], language: str) -> Iterator[str]:
     yield verb
     if why := body.get("error") or (refused if isinstance(refused, str) else ""):
         yield say("log.failed", language, why=told(str(why), language))
-    for key, told_as in (("points", "points"), ("cleared", "cleared"), ("refused", "stay")):
+    for key, told_as in _COUNTED:
         if type(body.get(key)) is int and body[key]:
             yield say(f"log.{told_as}", language, value=body[key])
 

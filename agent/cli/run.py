@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 
 from agent.cli.supervisor import Supervisor, start_gateway
-from config.plan import Line, Plan, encode_plan
+from config.plan import Line, Plan
+from config.plan_files import write_plan
 from config.words import LineKind
 
 
@@ -59,7 +60,7 @@ def run(
     if simulated:
         desk = on_the_desk(plan, free_ports(len(plan.lines)), state.resolve())
         plan_file = state / "desk.cbor"
-        plan_file.write_bytes(encode_plan(desk))
+        write_plan(plan_file, desk)
         supervisor.add("building", "simulate", "--plan", str(plan_file))
     start_gateway(supervisor, plan_file, state, sockets)
     typer.echo(f"running; 'embergate status --run {sockets}' shows it, Ctrl-C ends it")

@@ -85,6 +85,25 @@ _CHINESE: Mapping[str, str] = {
 }
 
 
+_REFUSED: Mapping[str, str] = {
+    "forbidden": "权限不足",
+    "wrong_pin": "姓名或 PIN 不正确",
+    "locked": "PIN 错误次数过多，暂时锁定",
+    "busy": "请求过多，请稍后再试",
+    "no_people": "站点文件中没有设置 PIN 的人员",
+    "no_target": "缺少对象",
+    "unknown_target": "没有该名称的对象",
+    "unknown_person": "没有该名称的人员",
+    "malformed": "命令有误",
+}
+
+
+def refusal(code: str, text: str, language: str) -> str:
+    """Why the gateway refused: in Chinese what it means, with the gateway's own words."""
+    meaning = _REFUSED.get(code) if language == "zh" else None
+    return f"{meaning}（{text}）" if meaning else text
+
+
 def told(text: str, language: str) -> str:
     """A text of the gateway in a language."""
     return text if language == "en" else _CHINESE.get(text, text)

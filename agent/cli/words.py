@@ -108,6 +108,11 @@ TEXTS: dict[str, Pair] = {
     "span.min": ("{m} min", "{m} 分钟"),
     "span.h": ("{h} h {m} min", "{h} 小时 {m} 分钟"),
     "done.points": ("acknowledged: {value}", "已确认：{value} 处"),
+    "done.others": (
+        "acknowledged: {value} of panels, or by hand",
+        "已确认：控制器或手动报警 {value} 处",
+    ),
+    "done.faults": ("faults were heard: the buzzer stops", "故障已知：蜂鸣停止"),
     "done.cleared": ("cleared: {value}", "已清除：{value} 处"),
     "done.refused": (
         "not cleared: {value}; what still burns, cannot be read or is pressed stays",
@@ -133,6 +138,7 @@ TEXTS: dict[str, Pair] = {
     "log.failed": ("NOT CARRIED OUT: {why}", "未执行：{why}"),
     "log.refused": ("REFUSED ({code}): {verb}", "被拒绝（{code}）：{verb}"),
     "log.points": ("acknowledged: {value}", "已确认：{value} 处"),
+    "log.others": ("acknowledged: {value} of panels, by hand", "已确认：控制器或手动 {value} 处"),
     "log.cleared": ("cleared: {value}", "已清除：{value} 处"),
     "log.stay": ("not cleared: {value}", "未清除：{value} 处"),
     "log.from": ("from {source}", "来自 {source}"),

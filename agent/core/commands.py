@@ -31,7 +31,7 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     out: list[Record] = []
     if command.verb is Verb.ACKNOWLEDGE:
         body["points"] = alarms.acknowledge(state.alarms)
-        signals.seen(state)
+        body |= signals.seen(state)
     elif command.verb is Verb.SILENCE:
         if state.effects.active or state.alarms.vote.any():
             alarms.silence(state.alarms)

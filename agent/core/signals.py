@@ -230,13 +230,19 @@ def reset(state: State, now: Now) -> tuple[int, int, list[Record]]:
     return 1, 0, [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
-def seen(state: State) -> None:
-    """Somebody acknowledged or silenced: the tones end, and so do tests that sound."""
+def seen(state: State) -> dict[str, int]:
+    """Somebody acknowledged or silenced: the tones end, and so do tests that sound.
+
+    What was seen beside points: fires of panels and the manual alarm, faults (1: some).
+    """
     s: Signals = state.signals
+    others = panel.fires(state.book) + int(s.manual is not None)
+    told = {"others": others if s.fire_unseen else 0, "faults": int(s.fault_unseen)}
     s.fire_unseen = s.fault_unseen = False
     if s.alarms_seen != state.alarms.count:
         s.alarms_seen = state.alarms.count
         state.alarms.unsaved = True  # for a restart
+    return {key: value for key, value in told.items() if value}
 
 
 # --- read-backs -----------------------------------------------------------------------------------

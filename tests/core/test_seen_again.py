@@ -74,6 +74,8 @@ def test_a_manual_alarm_is_not_acknowledged_before_somebody_does() -> None:
     assert status["unacknowledged"] == 1
     assert status["effects"]["general"] == "own"
     w.verb(Verb.ACKNOWLEDGE)
+    said = [r.body for r in w.records if r.what == "operator"]
+    assert (said[1]["points"], said[1]["others"]) == (0, 1)
     assert view.status(w.state, w.now())["unacknowledged"] == 0
     new = SignalWorld(start_ns=w.ns)
     new.run(recalled=w.saved)
