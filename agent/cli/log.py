@@ -163,12 +163,15 @@ def log(
         typer.echo(say("log.none", language))
         return
     body: list[list[RenderableType]] = [
-        [e.time(), e.panel_time,
+        [e.time()[:23], e.panel_time,
          Text(say(f"what.{e.what}", language), "bold red" if e.lane == "fire" else ""),
          str(e.body.get("name", e.source)), e.text(language)]
         for e in entries
     ]  # fmt: skip
     columns = ["time", "panel_time", "what", "source", "text"]
+    if not any(e.panel_time for e in entries):
+        columns.remove("panel_time")
+        body = [[time, *rest] for time, _, *rest in body]
     Console().print(show.table("", columns, body, language, most=len(body)))
 
 

@@ -14,7 +14,9 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.supervisor import Supervisor, start_gateway
+from agent.cli.words import say
 from config.plan import Line, Plan
 from config.plan_files import write_plan
 from config.words import LineKind
@@ -37,21 +39,19 @@ def run(
         bool,
         typer.Option(help="on the desk: simulate all devices of the site, on this machine alone"),
     ] = False,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Run a site for a trial: field, record and couriers; systemd does it in the building."""
     from agent.cli.check import compile_or_exit  # noqa: PLC0415 -- pydantic, only for a compile
 
+    language = tongue(lang)
     sockets = run_dir or state / "run"
     for directory in (state, sockets):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     plan_file = state / "plan.cbor"
-    plan = compile_or_exit(site, plan_file)
+    plan = compile_or_exit(site, plan_file, lang=language)
     if not (state / "keys" / "device.key").exists():
-        typer.echo(
-            f"{state / 'keys'}: expected the device's keys, found none; "
-            f"make them with: embergate-fw keys --out {state / 'keys'}",
-            err=True,
-        )
+        typer.echo(say("run.no_keys", language, keys=state / "keys"), err=True)
         raise typer.Exit(1)
     supervisor = Supervisor(lambda text: typer.echo(text, err=True))
     stop = threading.Event()
@@ -61,9 +61,10 @@ def run(
         desk = on_the_desk(plan, free_ports(len(plan.lines)), state.resolve())
         plan_file = state / "desk.cbor"
         write_plan(plan_file, desk)
-        supervisor.add("building", "simulate", "--plan", str(plan_file))
+        simulate = ("simulate", "--plan", str(plan_file), "--lang", language)
+        supervisor.add_first("building", *simulate, stop=stop.is_set)
     start_gateway(supervisor, plan_file, state, sockets)
-    typer.echo(f"running; 'embergate status --run {sockets}' shows it, Ctrl-C ends it")
+    typer.echo(say("run.running", language, run=sockets))
     try:
         while not stop.wait(0.1):
             supervisor.tend(time.monotonic_ns())

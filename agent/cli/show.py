@@ -190,7 +190,7 @@ def table(
     """A table with translated title and columns, of at most `most` rows; the rest is counted."""
     out = Table(title=say(title, language) if title in TEXTS else title, title_justify="left")
     for column in columns:
-        out.add_column(say(f"col.{column}", language))
+        out.add_column(say(f"col.{column}", language), no_wrap=column == "time")
     for row in rows[:most]:
         out.add_row(*row)
     if len(rows) > most:

@@ -25,6 +25,30 @@ TEXTS: dict[str, Pair] = {
         "'{value}' is not a time; write 30min or 8h",
         "“{value}”不是时间；请写 30min 或 8h",
     ),
+    "run.no_keys": (
+        "{keys}: expected the device's keys, found none; "
+        "make them with: embergate-fw keys --out {keys}",
+        "{keys}：应有本机密钥，但没有找到；请用 embergate-fw keys --out {keys} 生成",
+    ),
+    "run.running": (
+        "running; 'embergate status --run {run}' shows it, Ctrl-C ends it",
+        "运行中；用 embergate status --run {run} 查看，按 Ctrl-C 结束",
+    ),
+    "simulate.served": (
+        "{points} points of {devices} devices are served; stop with Ctrl-C",
+        "已模拟 {devices} 台设备的 {points} 个点位；按 Ctrl-C 结束",
+    ),
+    "simulate.coil": (
+        "{stamp} s  {device}: {name} is {state}",
+        "{stamp} 秒  {device}：{name} {state}",
+    ),
+    "simulate.coil_number": ("coil {coil}", "线圈 {coil}"),
+    "simulate.on": ("ON", "开"),
+    "simulate.off": ("off", "关"),
+    "simulate.over": (
+        "the recording is over; its last row holds",
+        "录制数据已播放完；保持最后一行的数值",
+    ),
     "pin.ask": ("PIN", "PIN"),
     "pin.again": ("PIN once more", "请再次输入 PIN"),
     "pin.differ": ("the two PINs differ", "两次输入的 PIN 不一致"),
