@@ -396,13 +396,18 @@ def test_a_fire_that_no_word_says_is_a_lost_path() -> None:
     world.answer()
     world.fire()
     world.answer("DUH")
-    assert world.session.path[0], "it is said more plainly"
+    paths = [world.session.path]
     world.answer("DUH")
-    assert world.session.path == (False, "the receiver refuses a fire")
+    paths.append(world.session.path)
     world.later(DC09_REFUSED_WAIT_NS / S)
-    assert not world.session.path[0]
+    paths.append(world.session.path)
     world.answer()
-    assert world.session.path == (True, "")
+    paths.append(world.session.path)
+    plainly, (refused, why), (later, _), at_last = paths
+    assert plainly[0], "it is said more plainly"
+    assert (refused, why) == (False, "the receiver refuses a fire")
+    assert not later
+    assert at_last == (True, "")
 
 
 def test_no_receiver_answers() -> None:
