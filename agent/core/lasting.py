@@ -28,6 +28,7 @@ def dump(state: State) -> dict[str, Any]:
         "told": panel.marks(state.book),
         "manual": signals.dump(state),
         "tests": trials.dump(state.signals.trials),
+        "seen": state.signals.alarms_seen,
     }
     return {key: value for key, value in found.items() if value}
 

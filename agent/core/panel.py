@@ -135,8 +135,10 @@ def _enter(
         book.silenced.discard(event.device)
         book.fresh.add(event.device)
         alarms.silenced = False
-        alarms.news = True
-        if not _was_told_whole(book, key):
+        whole = _told_whole(book, key)
+        if whole is not None:
+            book.votes[key] = book.votes[whole]  # the same fire, and known of by the same people
+        else:
             alarms.count += 1
             alarms.last.append(PastAlarm(alarms.count, source, f"{name} {key[1]}", wall_ns))
             body["number"] = alarms.count
@@ -157,9 +159,9 @@ def _above(key: Key) -> list[Key]:
     return out if key[1] == PANEL_WHOLE else [*out, (device, PANEL_WHOLE)]
 
 
-def _was_told_whole(book: PanelBook, key: Key) -> bool:
-    """Whether this fire was counted already: of what it is a part of, before any part was named."""
-    return any(above in book.votes and book.parts[above] == 1 for above in _above(key))
+def _told_whole(book: PanelBook, key: Key) -> Key | None:
+    """What this fire was counted as already: what it is a part of, before any part was named."""
+    return next((k for k in _above(key) if k in book.votes and book.parts[k] == 1), None)
 
 
 def vote(book: PanelBook, key: Key, *, acked: bool = False) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agent.core.state import State
 
 VERBS = frozenset({Verb.MANUAL, Verb.DUTY, Verb.SIREN_TEST, Verb.LAMP_TEST})
+_FIRE_LANE = Lane.FIRE
 _FIRE_MANUAL = int(Flag.FIRE | Flag.MANUAL)
 _TEST, _DISABLED, _FAULT = int(Flag.TEST), int(Flag.DISABLED), int(Flag.FAULT)
 
@@ -60,6 +61,8 @@ class Signals:
     manual: Manual | None = None
     duty: dict[str, tuple[int, str]] = field(default_factory=dict)  # courier -> since, text
     lamp_test_ns: int = 0  # until
+    alarms_heard: int = 0  # of the lifetime count
+    alarms_seen: int = 0  # of the lifetime count, when somebody acknowledged or silenced
     fire_unseen: bool = False
     fault_unseen: bool = False
     failed: bool = False
@@ -175,7 +178,6 @@ def _manual_alarm(state: State, command: Command, now: Now) -> list[Record]:
     s.manual = Manual(name, command.who, now.mono_ns, now.wall_ns)
     a.count += 1
     a.silenced = False
-    a.news = True
     a.touched = a.unsaved = True
     a.last.append(PastAlarm(a.count, "manual", name, now.wall_ns))
     if a.first is None:
@@ -208,9 +210,19 @@ def restore(state: State, kept: Any, now: Now) -> list[Record]:
     return [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
-def recall_seen(state: State) -> None:
-    """Fires from before the restart are news to people, but not those that they acknowledged."""
-    state.alarms.news = state.alarms.news or unacknowledged(state) > 0
+def recall_seen(state: State, count: int, seen: Any, added: int) -> None:
+    """What people had seen before the restart is no news to them again.
+
+    count: alarms of the lives before; seen: how many of them were when somebody acknowledged or
+    silenced; added: by how many the count grew now.
+    """
+    s: Signals = state.signals
+    if seen != count:
+        return
+    s.alarms_heard += added
+    if state.alarms.count == count:  # whatever was read since the start stood before
+        s.fire_unseen = False
+        s.alarms_seen = count
 
 
 def unacknowledged(state: State) -> int:
@@ -221,15 +233,14 @@ def unacknowledged(state: State) -> int:
 
 
 def acknowledge(state: State) -> dict[str, int]:
-    """Somebody has seen what panels told and the manual alarm: how many of each were new."""
+    """Somebody has seen what panels told, and the manual alarm: how many were new."""
     s: Signals = state.signals
-    out = {"panels": panel.acknowledge(state.book)}
+    others = panel.acknowledge(state.book)
     if s.manual is not None and not s.manual.acked:
         s.manual = replace(s.manual, acked=True)
-        out["manual"] = 1
-    out = {key: number for key, number in out.items() if number}
-    state.alarms.unsaved = state.alarms.unsaved or bool(out)
-    return out
+        others += 1
+    state.alarms.unsaved = state.alarms.unsaved or others > 0
+    return {"others": others} if others else {}
 
 
 def reset(state: State, now: Now) -> tuple[int, int, list[Record]]:
@@ -245,9 +256,18 @@ def reset(state: State, now: Now) -> tuple[int, int, list[Record]]:
     return 1, 0, [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
-def seen(state: State) -> None:
-    """Somebody acknowledged or silenced: the tones end, and so do tests that sound."""
-    state.signals.fire_unseen = state.signals.fault_unseen = False
+def seen(state: State) -> dict[str, int]:
+    """Somebody acknowledged or silenced: the tones end, and so do tests that sound.
+
+    What was seen beside fires: faults (1: some).
+    """
+    s: Signals = state.signals
+    told = {"faults": int(s.fault_unseen)}
+    s.fire_unseen = s.fault_unseen = False
+    if s.alarms_seen != state.alarms.count:
+        s.alarms_seen = state.alarms.count
+        state.alarms.unsaved = True  # for a restart
+    return {key: value for key, value in told.items() if value}
 
 
 # --- read-backs -----------------------------------------------------------------------------------
@@ -312,16 +332,17 @@ def _scheduled(state: State, now: Now) -> list[Order]:
 
 def _hear(s: Signals, state: State, out: Sequence[Record], now_ns: int) -> None:
     """What is new to people: a fire, a fault, a call that failed."""
-    s.fire_unseen = s.fire_unseen or state.alarms.news
-    state.alarms.news = False
-    for record in out:
-        if record.lane is Lane.FIRE:
-            calls.made(s.calls, now_ns)
-        body = record.body
-        newly = body.get("fault") is True
-        if record.what == "point" and type(body.get("to")) is int:
-            newly = bool(body["to"] & ~body.get("from", 0) & _FAULT)
-        s.fault_unseen = s.fault_unseen or newly
+    if state.alarms.count > s.alarms_heard:
+        s.fire_unseen = True
+    s.alarms_heard = state.alarms.count
+    if any(record.lane is _FIRE_LANE for record in out):
+        calls.made(s.calls, now_ns)
+    s.fault_unseen = s.fault_unseen or any(
+        record.body["to"] & ~record.body["from"] & _FAULT
+        if record.what == "point"
+        else record.body.get("fault") is True
+        for record in out
+    )
 
 
 def _facts(state: State, fire: bool, now_ns: int) -> lamps.Facts:

@@ -86,7 +86,7 @@ def likely(rng: random.Random) -> tuple[Any, ...]:
 def story(rng: random.Random) -> list[tuple[Any, ...]]:
     """What chance alone seldom puts in a row."""
     k = rng.choice((A, CONTACT, CONTACT))
-    burn = ("sample", {**normal(), k: 80.0 if k == A else FIRE}, {}, S, 3)
+    burn: tuple[Any, ...] = ("sample", {**normal(), k: 80.0 if k == A else FIRE}, {}, S, 3)
     seen = ("order", rng.choice([Verb.ACKNOWLEDGE, Verb.SILENCE]))
     reset, quiet = ("order", Verb.RESET), ("quiet", 6)
     group = ("order", Verb.TEST, rng.choice(GROUPS[:3]), 0, "")

@@ -36,7 +36,7 @@ from agent.core.types import ClockState, Record, Verb
 from agent.core.walktest import Phase as Walking
 from config.limits import WALK_OUTLAST_NS, WALK_RESET_NS, S
 from config.plan import OFF_RESET, Courier, DayHours, Effect, Output, WalkGroup
-from config.words import Flag, Lane, Quality
+from config.words import Flag, Lane, Mode, Quality
 from drivers.reading import LineState, PanelEvent
 
 LATCHED = 2  # an output that a reset alone ends
@@ -388,7 +388,7 @@ def test_one_spike_is_nothing_two_of_three_are_fire(
     base: list[float], spike: float, at: int
 ) -> None:
     at = min(at, len(base))
-    w = World(plan_of([("a", 0, "heat", 1, LEVELS_ONLY)], zones=(), effects=()))
+    w = World(plan_of([("a", 0, "heat", Mode.ANALOGUE, LEVELS_ONLY)], zones=(), effects=()))
     for v in [*base[:at], spike, *base[at:]]:
         w.sample({0: v})
     assert w.state.alarms.count == 0
@@ -407,7 +407,7 @@ def test_one_spike_is_nothing_two_of_three_are_fire(
     )
 )
 def test_holes_in_the_data_delay_a_fire_by_no_valid_sample(holes: list[tuple[str, int]]) -> None:
-    w = World(plan_of([("a", 0, "heat", 1, LEVELS_ONLY)], zones=(), effects=()))
+    w = World(plan_of([("a", 0, "heat", Mode.ANALOGUE, LEVELS_ONLY)], zones=(), effects=()))
     w.sample({0: 20.0}, 3)
     w.sample({0: 60.0})
     for hole, times in holes:

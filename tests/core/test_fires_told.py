@@ -142,7 +142,7 @@ def test_every_fire_is_unacknowledged_until_somebody_acknowledges(what: str) -> 
     assert (status(w)["unacknowledged"], status(w)["alarms"]) == (1, 1)
     assert w.on[BUZZER] == "tone-fire"
     (record,) = of(w.verb(Verb.ACKNOWLEDGE), "operator")
-    key = {"point": "points", "panel": "panels"}.get(what, what)
+    key = "points" if what == "point" else "others"
     assert record.body[key] == 1
     assert (status(w)["unacknowledged"], status(w)["alarms"]) == (0, 1)
     assert w.on.get(BUZZER, "").startswith("tone-fire") is False

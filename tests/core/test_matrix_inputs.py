@@ -20,7 +20,7 @@ ACTIVATED = int(Flag.ACTIVATED)
 
 
 def by(k: int, state: int, outputs: tuple[int, ...] = (), **more: Any) -> Effect:
-    return Effect(**rule(1, ("input", k, state, "")), outputs=outputs, **more)  # type: ignore[arg-type] -- a rule's keys are its fields
+    return Effect(**rule(1, ("input", k, state, "")), outputs=outputs, **more)
 
 
 def world(*effects: Effect) -> SignalWorld:
