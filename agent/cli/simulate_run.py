@@ -6,6 +6,7 @@ Apart from the command's options, because pymodbus and numpy are no burden for o
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
 import logging
 import os
@@ -182,7 +183,11 @@ async def _obey(controlled: Control) -> None:
 
 def _read_stdin(loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[bytes | None]) -> None:
     def put(line: bytes | None) -> None:
-        asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()  # waits when it is full
+        putting = lines.put(line)
+        try:
+            asyncio.run_coroutine_threadsafe(putting, loop).result()  # waits when it is full
+        except (RuntimeError, concurrent.futures.CancelledError):
+            putting.close()  # the building has ended meanwhile: nobody obeys any more
 
     rest = b""
     while data := os.read(sys.stdin.fileno(), SIMULATOR_CONTROL_LINE_BYTES_MAX):

@@ -147,6 +147,7 @@ TEXTS: dict[str, Pair] = {
     "done.name": ("name: {value}", "名称：{value}"),
     "nothing.acknowledge": ("nothing waited to be acknowledged", "没有待确认的报警"),
     "nothing.reset": ("nothing stood that a reset clears", "没有可复位的内容"),
+    "nothing.test": ("the test that ran is ended", "正在进行的测试已结束"),
     "nothing.duty": ("no centre asked who is on duty", "没有中心查岗"),
     "log.on": ("ordered on", "指令 开"),
     "log.off": ("ordered off", "指令 关"),
