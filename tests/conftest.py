@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
         function = getattr(item, "obj", None)
         function = getattr(function, "__func__", function)
         own = getattr(function, "_hypothesis_internal_use_settings", None)
-        if own is None or id(function) in done:
+        if function is None or own is None or id(function) in done:
             continue  # the cases of a parametrized test share their function
         done.add(id(function))
         if own.max_examples != _LONGER * _USUAL:

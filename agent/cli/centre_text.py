@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.cli.desk_words import say
 from config.plan import Plan, encode_plan
 
 _NAMED = 5
@@ -24,14 +25,19 @@ def points_without_zone(plan: Plan) -> dict[str, list[str]]:
     return {name: points for name, points in out.items() if points}
 
 
-def centre_lines(plan: Plan) -> list[str]:
+def centre_lines(plan: Plan, lang: str) -> list[str]:
     """A line for each of those couriers, and what to do."""
     out = []
     for name, points in points_without_zone(plan).items():
-        more = f" and {len(points) - _NAMED} more" if len(points) > _NAMED else ""
+        rest = len(points) - _NAMED
         out.append(
-            f"  courier {name}: {len(points)} points are told with zone 0, which is no place: "
-            f"{', '.join(points[:_NAMED])}{more}; give each a number of its own in "
-            f"couriers.{name}.zones"
+            say(
+                "zones.none",
+                lang,
+                name=name,
+                count=len(points),
+                points=", ".join(points[:_NAMED]),
+                more=say("zones.more", lang, rest=rest) if rest > 0 else "",
+            )
         )
     return out

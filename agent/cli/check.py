@@ -12,13 +12,14 @@ import typer
 
 from agent.budget import DEAD, Budget, budgets
 from agent.cli.centre_text import centre_lines, points_without_zone
+from agent.cli.desk_words import say
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.signals_text import outputs_told, signal_lines
 from agent.compile import Checked, check_file, plan_file
 from config.ledger import ledger_path
 from config.limits import MS
 from config.model import Site, TcpLink, Text
-from config.plan import Panel, Plan
+from config.plan import Plan
 from config.problems import EXIT_CONFIG, as_json, render
 from config.quantity import time_text
 from config.registers import long_form, short_form
@@ -46,7 +47,7 @@ def check(
     if as_json_:
         print(json.dumps(_summary(checked), ensure_ascii=False, indent=1))
     else:
-        print(_echo(checked), end="")
+        print(_echo(checked, lang), end="")
 
 
 def plan(
@@ -58,15 +59,15 @@ def plan(
 ) -> None:
     """Compile a site file to the plan that every process loads. Exit 78 when it has problems."""
     target = out or site.with_name("plan.cbor")
-    checked = _planned(site, target, json_=as_json_, lang=tongue(lang))
+    lang = tongue(lang)
+    checked = _planned(site, target, json_=as_json_, lang=lang)
     assert checked.plan is not None
     if as_json_:
         print(json.dumps({**_summary(checked), "plan": str(target)}, ensure_ascii=False, indent=1))
     else:
-        print(
-            f"{target}: {len(checked.plan.points)} points, digest {checked.plan.digest.hex()[:16]}"
-        )
-        print(f"{ledger_path(site)}: point ids; keep it with the site file")
+        digest = checked.plan.digest.hex()[:16]
+        print(say("plan.made", lang, file=target, points=len(checked.plan.points), digest=digest))
+        print(say("plan.ids", lang, file=ledger_path(site)))
 
 
 def plan_or_exit(site: Path, *, lang: str = "en") -> Plan:
@@ -88,7 +89,7 @@ def _planned(site: Path, out: Path, *, json_: bool, lang: str) -> Checked:
     try:
         checked = plan_file(site, out)
     except OSError as e:
-        typer.echo(f"{e.filename or out}: cannot be written: {e.strerror}", err=True)
+        typer.echo(say("file.unwritable", lang, file=e.filename or out, why=e.strerror), err=True)
         raise typer.Exit(1) from e
     _report(checked, json_=json_, lang=lang)
     return checked
@@ -158,11 +159,6 @@ def _summary(checked: Checked) -> dict[str, Any]:
     }
 
 
-def _panel_text(plan: Plan, panel: Panel) -> str:
-    watched = "supervised" if panel.silence_ns else "unsupervised: it prints events only"
-    return f"panel {plan.devices[panel.device].name} in {panel.dialect}, {watched}"
-
-
 def _line_counts(plan: Plan) -> list[dict[str, int]]:
     polls: Counter[int] = Counter()
     points: Counter[int] = Counter()
@@ -180,66 +176,72 @@ def _line_counts(plan: Plan) -> list[dict[str, int]]:
     ]
 
 
-def _echo(checked: Checked) -> str:
+def _echo(checked: Checked, lang: str) -> str:
     """How the site was understood, in a few lines."""
     plan, site = checked.plan, checked.site
     assert plan is not None
     assert site is not None
-    out = [f"{site.id}: {len(plan.points) + len(plan.texts)} points, {len(plan.zones)} zones, "
-           f"{len(site.sirens)} sirens, {len(plan.effects)} effects, "
-           f"{len(plan.couriers)} couriers"]  # fmt: skip
+    out = [
+        say("site", lang, site=site.id, points=len(plan.points) + len(plan.texts),
+            zones=len(plan.zones), sirens=len(site.sirens), effects=len(plan.effects),
+            couriers=len(plan.couriers))
+    ]  # fmt: skip
     with_siren = {plan.devices[o.device].line for o in plan.outputs if o.on_bus}
-    panels = {plan.devices[p.device].line: _panel_text(plan, p) for p in plan.panels}
+    panels = {plan.devices[p.device].line: p for p in plan.panels}
     rows = zip(site.links, _line_counts(plan), budgets(plan), strict=True)
     for i, (link, counts, budget) in enumerate(rows):
         where = f"{link.host}:{link.port}" if isinstance(link, TcpLink) else link.port
         if i in panels:
-            out.append(f"  {link.name} ({link.kind}, {where}): {panels[i]}")
+            panel = panels[i]
+            watched = say("panel.supervised" if panel.silence_ns else "panel.unsupervised", lang)
+            name = plan.devices[panel.device].name
+            out.append(say("panel", lang, link=link.name, kind=link.kind, where=where, name=name,
+                           dialect=panel.dialect, watched=watched))  # fmt: skip
             continue
-        text = f"  {link.name} ({link.kind}, {where}): {counts['devices']} devices, "
-        text += f"{counts['points']} points in {counts['polls']} polls"
+        text = say("line", lang, name=link.name, kind=link.kind, where=where, **counts)
         if budget.share:
-            text += f", {budget.share:.0%} of its time"
+            text += say("line.share", lang, share=budget.share)
         out.append(text)
-        out.append(_load_line(budget, siren=i in with_siren))
-    out += signal_lines(plan, site)
-    out += centre_lines(plan)
-    out += _point_lines(site)
-    out.append("no problems")
+        out.append(_load_line(budget, lang, siren=i in with_siren))
+    out += signal_lines(plan, site, lang)
+    out += centre_lines(plan, lang)
+    out += _point_lines(site, lang)
+    out.append(say("good", lang))
     return "".join(f"{line}\n" for line in out)
 
 
-def _load_line(budget: Budget, *, siren: bool) -> str:
+def _load_line(budget: Budget, lang: str, *, siren: bool) -> str:
     """Requests, registers and the worst waits of a line."""
-    text = f"    {budget.requests_per_s:.3g} requests/s, {budget.registers_per_s:.3g} registers/s"
+    text = say("line.load", lang, requests=budget.requests_per_s, registers=budget.registers_per_s)
     if any(budget.alarm_ns):
-        text += f"; an alarm is read within {_waits(budget.alarm_ns)}"
+        text += say("line.alarm", lang, waits=_waits(budget.alarm_ns, lang))
     if siren:
-        text += f"; a siren order leaves within {_waits(budget.siren_ns)}"
+        text += say("line.siren", lang, waits=_waits(budget.siren_ns, lang))
     return text
 
 
-def _waits(waits_ns: tuple[int, ...]) -> str:
+def _waits(waits_ns: tuple[int, ...], lang: str) -> str:
     listed = ", ".join(f"{-(-ns // MS)}ms" for ns in waits_ns)
-    return f"{listed} with {', '.join(map(str, DEAD))} dead units"
+    return say("line.waits", lang, waits=listed, dead=", ".join(map(str, DEAD)))
 
 
-def _point_lines(site: Site) -> list[str]:
+def _point_lines(site: Site, lang: str) -> list[str]:
     out: list[str] = []
     for device in site.devices:
         for point in device.entries[: max(0, _LISTED - len(out))]:
             register_ = short_form(point.function, point.address)
-            bit = "" if point.bit is None else f" bit {point.bit}"
+            bit = "" if point.bit is None else say("point.bit", lang, bit=point.bit)
             if point.bit is not None and point.bits > 1:
                 bit += f"-{point.bit + point.bits - 1}"
             forms = f"{register_} = {long_form(point.function, point.address)}{bit}"
             if isinstance(point, Text):
-                order = ", low byte first" if point.low_first else ""
-                what = f"text of {point.width} registers in {point.encoding}{order}"
+                what = say("point.text", lang, width=point.width, encoding=point.encoding)
+                what += say("point.low_first", lang) if point.low_first else ""
             else:
                 unit = f", {point.unit}" if point.unit else ""
                 what = f"{point.type}, {point.kind}{unit}"
             every = time_text(point.poll_ns)
-            out.append(f"  {device.name}.{point.name}: {forms}, {what}, every {every}")
+            name = f"{device.name}.{point.name}"
+            out.append(say("point", lang, name=name, forms=forms, what=what, every=every))
     rest = sum(len(d.entries) for d in site.devices) - len(out)
-    return [*out, f"  ... and {rest} more points"] if rest else out
+    return [*out, say("points.more", lang, rest=rest)] if rest else out

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from agent.cli.desk_words import say as desk_say
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.core.kernel_loader import load_kernel
 from agent.evaluate import run
 from agent.evaluate.folder import list_recordings
@@ -21,7 +23,7 @@ from agent.evaluate.phrases import Say, class_name, speaker
 from agent.evaluate.report import goal_text, html_of, interval, number
 from agent.evaluate.sweeps import parse_sweep
 from agent.evaluate.watch import Setting, read_setting
-from config.problems import EXIT_CONFIG, LANGUAGES, Problems, render
+from config.problems import EXIT_CONFIG, Problems, render
 
 GOAL_MISSED = 1
 
@@ -48,17 +50,14 @@ def evaluate(
         Path | None, typer.Option(help="a second site file: what if it were this one?")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="all figures, for programs")] = False,
-    lang: Annotated[
-        str, typer.Option("--lang", help="language of the report and of problems: en or zh")
-    ] = "en",
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Replay recordings through the code of the field and score it.
 
     Exit 78 when a recording or a site file cannot be used, 1 when a goal of the site file is not
     reached.
     """
-    if lang not in LANGUAGES:
-        raise typer.BadParameter(f"'{lang}' is not one of: {', '.join(LANGUAGES)}")
+    lang = tongue(lang)
     setting = _setting(site, lang)
     other = _setting(against, lang) if against is not None else None
     try:
@@ -77,7 +76,7 @@ def evaluate(
         typer.echo(e.text(lang), err=True)
         raise typer.Exit(EXIT_CONFIG) from None
     text = run.as_text(result.document)
-    written = _write(report, html_of(result, lang), text) if report is not None else []
+    written = _write(report, html_of(result, lang), text, lang) if report is not None else []
     if as_json:
         print(text, end="")
     else:
@@ -96,7 +95,7 @@ def _setting(path: Path, lang: str) -> Setting:
     return setting
 
 
-def _write(out: Path, html: str, text: str) -> list[Path]:
+def _write(out: Path, html: str, text: str, lang: str) -> list[Path]:
     """Both files, each in one step."""
     if out.suffix == ".html":
         targets = [(out, html), (out.with_suffix(".json"), text)]
@@ -109,7 +108,9 @@ def _write(out: Path, html: str, text: str) -> list[Path]:
             part.write_text(content, encoding="utf-8", newline="\n")
             part.replace(path)
     except OSError as e:
-        typer.echo(f"{e.filename or out}: cannot be written: {e.strerror}", err=True)
+        typer.echo(
+            desk_say("file.unwritable", lang, file=e.filename or out, why=e.strerror), err=True
+        )
         raise typer.Exit(os.EX_IOERR) from None
     return [path for path, _ in targets]
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from agent.cli.desk_words import say
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from config.dialects import load_dialect
 from config.limits import SITE_FILE_BYTES_MAX
@@ -40,13 +41,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="profile")
 
 
-def list_(*, as_json_: JsonOption = False) -> None:
+def list_(*, as_json_: JsonOption = False, lang: LangOption = BY_LOCALE) -> None:
     """The profiles that come with the product."""
-    profiles = [_load(name, "en") for name in profile_names()]
+    lang = tongue(lang)
+    profiles = [_load(name, lang) for name in profile_names()]
     if as_json_:
         print(json.dumps([_facts(p) for p in profiles], ensure_ascii=False, indent=1))
         return
-    table = Table("profile", "device", "manual", "revision", box=None)
+    table = Table(*(say(k, lang) for k in ("profile", "device", "manual", "revision")), box=None)
     for p in profiles:
         table.add_row(p.name, p.title, p.manual, p.revision)
     Console().print(table)
@@ -60,25 +62,28 @@ def show(name: NameArgument, *, as_json_: JsonOption = False, lang: LangOption =
         print(json.dumps(_facts(profile), ensure_ascii=False, indent=1))
         return
     print(f"{profile.name}: {profile.title}")
-    print(f"  manual: {profile.manual}, {profile.revision}")
+    print(say("profile.manual", lang, manual=profile.manual, revision=profile.revision))
     for family in profile.families:
         first = family.place(family.member([low for low, _ in family.ranges]))
         corners = family.corners()
         place = short_form(*first) if first else ""
-        print(f"  {corners[0]} to {corners[-1]}: from {place}")
+        print(say("profile.family", lang, first=corners[0], last=corners[-1], place=place))
     for point, fields in profile.points.items():
-        kind = fields["kind"].value if "kind" in fields else "kind: the site says"
-        print(f"  {point}: {fields['register'].value}, {kind}")
+        kind = fields["kind"].value if "kind" in fields else say("profile.kind", lang)
+        register_ = fields["register"].value
+        print(say("profile.point", lang, point=point, register=register_, kind=kind))
     if profile.coils:
-        print(f"  coils 0 to {profile.coils - 1}")
+        print(say("profile.coils", lang, last=profile.coils - 1))
     if profile.output_timeout_ns is not None:
-        text = time_text(profile.output_timeout_ns) if profile.output_timeout_ns else "none"
-        print(f"  communication timeout of the outputs: {text}")
+        after_ns = profile.output_timeout_ns
+        text = time_text(after_ns) if after_ns else say("none", lang)
+        print(say("profile.timeout", lang, time=text))
     if profile.heartbeat is not None:
         beat = profile.heartbeat
         place = short_form(beat.function, beat.address)
-        print(f"  heartbeat: {place} changes within {time_text(beat.within_ns)}")
-    print(f"  without 'use': {', '.join(profile.default_use) or 'nothing'}")
+        print(say("profile.heartbeat", lang, place=place, time=time_text(beat.within_ns)))
+    use = ", ".join(profile.default_use) or say("nothing", lang)
+    print(say("profile.use", lang, points=use))
 
 
 def new(
@@ -90,8 +95,10 @@ def new(
     panel: Annotated[
         bool, typer.Option("--panel", help="a dialect: the words of a panel on its own port")
     ] = False,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Start a profile, or a panel's dialect, of your own. It passes `profile test` as it is."""
+    lang = tongue(lang)
     text = (_DIALECT if panel else _TEMPLATE).format(
         name=file.stem,
         title=json.dumps(title, ensure_ascii=False),
@@ -102,13 +109,14 @@ def new(
         with file.open("x", encoding="utf-8") as f:
             f.write(text)
     except FileExistsError as e:
-        typer.echo(f"{file}: is there already and is not touched; choose another name", err=True)
+        typer.echo(say("profile.there", lang, file=file), err=True)
         raise typer.Exit(1) from e
     except OSError as e:
-        typer.echo(f"{file}: cannot be written: {e.strerror}", err=True)
+        typer.echo(say("file.unwritable", lang, file=file, why=e.strerror), err=True)
         raise typer.Exit(1) from e
-    print(f"{file}: edit it, then run 'embergate profile test {file}'")
-    print(f"in the site file:  {'panel' if panel else 'profile'}: ./{file.name}")
+    print(say("profile.made", lang, file=file))
+    word = "panel" if panel else "profile"
+    print(say("profile.named", lang, word=word, file=file.name))
 
 
 def prove_(
@@ -129,7 +137,7 @@ def prove_(
     try:
         proof = asyncio.run(prove(profile, directory))
     except TimeoutError as e:
-        typer.echo(f"{name}: the simulated device did not answer in time; try again", err=True)
+        typer.echo(say("profile.slow", lang, name=name), err=True)
         raise typer.Exit(1) from e
     if proof.problems:
         _exit_with(proof.problems, proof.left_off, lang)
@@ -147,14 +155,13 @@ def prove_(
     else:
         for d in proof.differences[:_DIFFERENCES_SHOWN]:
             words = " ".join(f"{w:04X}" for w in d.words)
-            print(f"{d.point} {words} ({d.source}): expected {d.expected}, found {d.found}")
-        print(
-            f"{profile.name}: {proof.points} points, {proof.steps} words "
-            f"({proof.examples} of them examples of the manual), {proof.coils} coils; "
-            + (f"{len(proof.differences)} differences" if proof.differences else "all as expected")
-        )
+            print(say("profile.differs", lang, point=d.point, words=words, source=d.source,
+                      expected=d.expected, found=d.found))  # fmt: skip
+        print(say("profile.tested", lang, name=profile.name, points=proof.points,
+                  words=proof.steps, examples=proof.examples, coils=proof.coils,
+                  result=_result(len(proof.differences), lang)))  # fmt: skip
         if not proof.examples and (profile.points or profile.families):
-            print("no examples: quote some lines of the manual under 'examples'")
+            print(say("profile.no_examples", lang))
     if not proof.good:
         raise typer.Exit(1)
 
@@ -186,12 +193,16 @@ def _prove_dialect(name: str, as_json_: bool, lang: str) -> None:
         print(json.dumps(body, ensure_ascii=False, indent=1))
     else:
         for d in found[:_DIFFERENCES_SHOWN]:
-            print(f"'{d.says}': expected {d.expected}, found {d.found}")
-        count = f"{len(found)} differences" if found else "all as expected"
-        print(f"{dialect.name}: {len(dialect.rules)} rules, {len(dialect.examples)} examples; "
-              f"{count}")  # fmt: skip
+            print(say("dialect.differs", lang, says=d.says, expected=d.expected, found=d.found))
+        print(say("dialect.tested", lang, name=dialect.name, rules=len(dialect.rules),
+                  examples=len(dialect.examples), result=_result(len(found), lang)))  # fmt: skip
     if found:
         raise typer.Exit(1)
+
+
+def _result(differences: int, lang: str) -> str:
+    key = "profile.differences" if differences else "profile.as_expected"
+    return say(key, lang, count=differences)
 
 
 def _load(name: str, lang: str) -> Profile:
@@ -200,16 +211,15 @@ def _load(name: str, lang: str) -> Profile:
     if own_profile(name):
         path = Path(name)
         if not path.is_file():
-            typer.echo(f"{name}: there is no such file; 'embergate profile new' starts one",
-                       err=True)  # fmt: skip
+            typer.echo(say("profile.no_file", lang, name=name), err=True)
             raise typer.Exit(EXIT_CONFIG)
         profile = load_profile(f"./{path.name}", problems, path.parent)
     elif name in profile_names():
         profile = load_profile(name, problems)
     else:
         near = problems.suggest(name, profile_names())
-        hint = f"did you mean '{near}'?" if near else "see 'embergate profile list'"
-        typer.echo(f"no profile is called '{name}'; {hint}", err=True)
+        hint = say("profile.near" if near else "profile.see", lang, near=near)
+        typer.echo(say("profile.unknown", lang, name=name, hint=hint), err=True)
         raise typer.Exit(EXIT_CONFIG)
     if profile is None:
         _exit_with(problems.in_order(), problems.left_off, lang)

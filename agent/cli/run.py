@@ -14,8 +14,11 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.desk_words import say
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.supervisor import Supervisor, start_gateway
-from config.plan import Line, Plan, encode_plan
+from config.plan import Line, Plan
+from config.plan_files import write_plan
 from config.words import LineKind
 
 
@@ -36,33 +39,32 @@ def run(
         bool,
         typer.Option(help="on the desk: simulate all devices of the site, on this machine alone"),
     ] = False,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Run a site for a trial: field, record and couriers; systemd does it in the building."""
+    lang = tongue(lang)
     from agent.cli.check import compile_or_exit  # noqa: PLC0415 -- pydantic, only for a compile
 
     sockets = run_dir or state / "run"
     for directory in (state, sockets):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     plan_file = state / "plan.cbor"
-    plan = compile_or_exit(site, plan_file)
+    plan = compile_or_exit(site, plan_file, lang=lang)
     if not (state / "keys" / "device.key").exists():
-        typer.echo(
-            f"{state / 'keys'}: expected the device's keys, found none; "
-            f"make them with: embergate-fw keys --out {state / 'keys'}",
-            err=True,
-        )
+        typer.echo(say("run.keys", lang, keys=state / "keys"), err=True)
         raise typer.Exit(1)
-    supervisor = Supervisor(lambda text: typer.echo(text, err=True))
+    supervisor = Supervisor(lambda text: typer.echo(text, err=True), lang=lang)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if simulated:
         desk = on_the_desk(plan, free_ports(len(plan.lines)), state.resolve())
         plan_file = state / "desk.cbor"
-        plan_file.write_bytes(encode_plan(desk))
-        supervisor.add("building", "simulate", "--plan", str(plan_file))
+        write_plan(plan_file, desk)
+        simulate = ("simulate", "--plan", str(plan_file), "--lang", lang)
+        supervisor.add_first("building", *simulate, stop=stop.is_set)
     start_gateway(supervisor, plan_file, state, sockets)
-    typer.echo(f"running; 'embergate status --run {sockets}' shows it, Ctrl-C ends it")
+    typer.echo(say("run.runs", lang, sockets=sockets))
     try:
         while not stop.wait(0.1):
             supervisor.tend(time.monotonic_ns())

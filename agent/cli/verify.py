@@ -24,6 +24,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from agent.cli.desk_words import say
+from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.receiver.trust import TrustProblem, read_trust
 from agent.uplink.audit import Account, Audit
 from agent.uplink.batch import Opened
@@ -60,8 +62,10 @@ def verify(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Verify signatures, chains and declared losses. Exit 0 only when the record is whole."""
+    lang = tongue(lang)
     try:
         audit = Audit(_trust(path, trust))
         journal = _journal_files(path)
@@ -77,7 +81,7 @@ def verify(
     if as_json:
         typer.echo(json.dumps(_document(audit, problems, whole=whole), ensure_ascii=False))
     else:
-        _print(audit, problems, whole=whole)
+        _print(audit, problems, lang, whole=whole)
     raise typer.Exit(0 if whole else 1)
 
 
@@ -312,20 +316,17 @@ def _document(audit: Audit, problems: list[str], *, whole: bool) -> dict[str, An
     }
 
 
-def _print(audit: Audit, problems: list[str], *, whole: bool) -> None:
+def _print(audit: Audit, problems: list[str], lang: str, *, whole: bool) -> None:
     for name, account in audit.accounts.items():
         counts = ", ".join(f"{lane} {count}" for lane, count in sorted(account.batches.items()))
-        typer.echo(f"{name}: {sum(account.batches.values())} batches ({counts})")
+        total = sum(account.batches.values())
+        typer.echo(say("verify.batches", lang, name=name, total=total, counts=counts))
         for finding in account.findings:
-            word = "ERROR" if finding.error else "note"
-            epoch = finding.epoch.hex()
-            where = f"{finding.lane} {finding.seq} of epoch {epoch}"
-            typer.echo(f"  {word:5} {finding.code}: {where}: {finding.text}")
+            word = say("verify.error" if finding.error else "verify.note", lang)
+            typer.echo(say("verify.finding", lang, word=word, code=finding.code,
+                           lane=finding.lane, seq=finding.seq, epoch=finding.epoch.hex(),
+                           text=finding.text))  # fmt: skip
     for text in (*audit.refused, *problems):
-        typer.echo(f"  ERROR {text}")
-    if whole:
-        typer.echo("whole: every signature, chain and number is in order")
-    elif not audit.accounts:
-        typer.echo("NOT WHOLE: no batch of a trusted key was found")
-    else:
-        typer.echo("NOT WHOLE")
+        typer.echo(say("verify.problem", lang, word=say("verify.error", lang), text=text))
+    strange = "verify.not_whole" if audit.accounts else "verify.strange"
+    typer.echo(say("verify.whole" if whole else strange, lang))

@@ -122,7 +122,7 @@ class Post:
                 async with asyncio.timeout(POST_CONNECT_NS / S):
                     self._wire = await self._connect(host, port)
             except (OSError, TimeoutError) as e:
-                self._trouble = f"{host}:{port}: {e or 'no answer'}"
+                self._trouble = unreached(host, port, e)
                 self.session.unreachable()
             else:
                 self._trouble = ""
@@ -177,6 +177,11 @@ class Post:
         elif now_ns - self._good_ns < POST_GRACE_NS:
             return  # a connection that was closed and is made again
         self.follower.state(connected, text if connected else self._trouble or text)
+
+
+def unreached(host: str, port: int, error: OSError) -> str:
+    """Why a destination was not reached, for people: a time that ran out has no text of its own."""
+    return f"{host}:{port}: {str(error) or 'no answer'}"
 
 
 class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, astuple, dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, overload
 
 from agent.receiver.readings import Figures, Reading, Tables, kept_batch
 from agent.receiver.store import Store, StoreProblem
@@ -51,6 +51,14 @@ class Selection:
         return self.since_ns <= wall_ns < self.until_ns
 
 
+@overload
+def export_rows(store: Store, kind: Literal["readings"], what: Selection) -> Iterator[Reading]: ...
+@overload
+def export_rows(store: Store, kind: Literal["summaries"], what: Selection) -> Iterator[Figures]: ...
+@overload
+def export_rows(store: Store, kind: Literal["events"], what: Selection) -> Iterator[Event]: ...
+@overload
+def export_rows(store: Store, kind: str, what: Selection) -> Iterator[Row]: ...
 def export_rows(store: Store, kind: str, what: Selection) -> Iterator[Row]:
     """Rows of a kind, chain by chain in the order of sealing. Raises UplinkError."""
     if kind == "events":

@@ -112,7 +112,7 @@ def _river() -> float:
     python = RIVER_HOME / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", RIVER_HOME], check=True)
-    pip = [python, "-m", "pip", "install", "-qq", "--only-binary", ":all:", RIVER]
+    pip = [str(python), "-m", "pip", "install", "-qq", "--only-binary", ":all:", RIVER]
     subprocess.run(pip, check=True)
     samples = _samples().ravel()[: 5 * POINTS].tobytes()
     done = subprocess.run(

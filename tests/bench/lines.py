@@ -75,7 +75,8 @@ class _Peer:
 
     def run(self) -> None:
         while True:
-            ready, _, _ = select.select([self.master, self.control], [], [])
+            heard: list[Connection | int] = [self.master, self.control]
+            ready, _, _ = select.select(heard, [], [])
             if self.control in ready:
                 order = self.control.recv()
                 if order is None:

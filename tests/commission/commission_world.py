@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
-from agent.cli import line_tools, simulate, watch
+from agent.cli import check, control, line_tools, profile, run, simulate, watch
 from agent.compile import check_file
 from config.plan import Plan
 from drivers.simulator.building import Building
@@ -117,7 +117,7 @@ def wire(folder: Path) -> Iterator[tuple[int, str]]:
 def command(*args: str, text: str = "") -> tuple[int, str]:
     """Exit status and all output of a command."""
     app = typer.Typer()
-    for module in (line_tools, watch, simulate):
+    for module in (check, control, line_tools, profile, run, simulate, watch):
         module.register(app)
     result = CliRunner().invoke(app, list(args), input=text)
     if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -13,11 +13,13 @@ from commission_world import command, plan_of, serial_site, served
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.cli import desk_words, line_words
 from agent.cli.language import BY_LOCALE, tongue
-from agent.cli.line_words import TEXTS
 from agent.commission.lines import ToolError
 from agent.commission.point_table import Target, fragment
 from agent.commission.probe import texts
+from config.messages import Pair
+from config.profiles import DIRECTORY
 
 FAST = ("--wait", "60ms", "--pause", "1ms", "--listen", "50ms", "--bauds", "9600")
 
@@ -39,12 +41,32 @@ def test_the_locale_decides_unless_told(environ: dict[str, str], expected: str) 
         tongue("de", environ)
 
 
-@pytest.mark.parametrize("key", sorted(TEXTS))
-def test_both_languages_have_the_same_placeholders(key: str) -> None:
-    english, chinese = (
-        {field for _, field, _, _ in Formatter().parse(text) if field} for text in TEXTS[key]
-    )
-    assert english == chinese
+@pytest.mark.parametrize("table", [line_words.TEXTS, desk_words.TEXTS])
+def test_both_languages_have_the_same_placeholders(table: dict[str, Pair]) -> None:
+    for key, pair in table.items():
+        english, chinese = (
+            {field for _, field, _, _ in Formatter().parse(text) if field} for text in pair
+        )
+        assert english == chinese, key
+
+
+def test_what_an_installer_reads_first_is_in_chinese(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text((DIRECTORY.parent / "examples" / "heping-tower.yaml").read_text())
+    state = str(tmp_path / "state")
+    own = str(tmp_path / "own.yaml")
+    for args, status, said in (
+        (["plan", str(site)], 0, "请与站点文件一同保存"),
+        (["run", str(site), "--state", state], 1, "应有本机密钥，实际没有"),
+        (["status", "--run", state], 1, "该进程是否在运行？"),
+        (["profile", "list"], 0, "设备模板"),
+        (["profile", "show", "sensepoint-xcl"], 0, "心跳：holding 107 须在 15s 内变化"),
+        (["profile", "show", "sensepoint-xc"], 78, "是否指“sensepoint-xcl”？"),
+        (["profile", "new", own], 0, "请编辑，然后运行"),
+        (["profile", "test", own], 0, "全部符合"),
+    ):
+        found = command(*args, "--lang", "zh")
+        assert (found[0], said in found[1]) == (status, True), found
 
 
 def test_problems_of_lines_and_tables_in_chinese() -> None:

@@ -117,7 +117,9 @@ def test_a_dialect_of_the_installers_own_beside_the_site_file(tmp_path: Path) ->
     digest = checked.plan.digest
     rule = "  - {when: [火警恢复, FIRE CLEARED], clears: [fire]}\n"
     file.write_text(file.read_text().replace(rule, ""))
-    assert check_file(site).plan.digest != digest
+    other = check_file(site).plan
+    assert other is not None
+    assert other.digest != digest
     status, text = _run("profile", "test", str(file))
     assert status == 1
     assert "'火警恢复 004-017': expected clears fire at '004-017', found sets fire" in text

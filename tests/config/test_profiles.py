@@ -246,6 +246,10 @@ def test_a_profiles_heartbeat_and_output_timeout_reach_the_plan(tmp_path: Path) 
     assert decode_plan(encode_plan(checked.plan)) == checked.plan
     # A simulated detector lives as the real one does.
     registers = Registers(checked.plan)
-    before = int(registers.read(0, 3, 107, 1)[0])
+    before = registers.read(0, 3, 107, 1)
+    assert before is not None
+    count = int(before[0])  # it is a view
     registers.beat(shared=False)
-    assert int(registers.read(0, 3, 107, 1)[0]) == before + 1
+    after = registers.read(0, 3, 107, 1)
+    assert after is not None
+    assert int(after[0]) == count + 1

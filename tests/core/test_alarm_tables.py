@@ -280,11 +280,13 @@ def test_the_first_alarm_is_frozen_and_alarms_are_numbered_for_life() -> None:
     assert of(out, "point/109")[0].body["number"] == 2
     w.quiet()
     w.order(Verb.RESET)
-    assert w.state.alarms.first is None
+    alarms = w.state.alarms
+    assert alarms.first is None
     w.sample({**normal(), CONTACT: FIRE}, 1)
     assert w.state.alarms.count == 3
-    assert w.state.alarms.first is not None
-    assert w.state.alarms.first.name == "contact"
+    first = w.state.alarms.first
+    assert first is not None
+    assert first.name == "contact"
 
 
 def test_a_prealarm_does_not_latch() -> None:

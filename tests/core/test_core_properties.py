@@ -34,7 +34,7 @@ from agent.core.types import ClockState, Record, Verb
 from agent.core.walktest import Phase as Walking
 from config.limits import S
 from config.plan import Courier, DayHours, WalkGroup
-from config.words import Flag, Lane, Quality
+from config.words import Flag, Lane, Mode, Quality
 from drivers.reading import LineState, PanelEvent
 
 HEATS, PANELS, CONTACTS = (A, B, C), (PANEL1, PANEL2), (BUTTON, CONTACT)
@@ -184,7 +184,7 @@ class Life:
             assert not now[k] & FIRE
         alarms = w.state.alarms
         told = [f for f in w.state.book.standing.values() if f & FIRE and not f & DISABLED]
-        causes = any(int(f) & (FIRE | PRE) for f in alarms.effective) or told
+        causes = any(int(f) & (FIRE | PRE) for f in alarms.effective) or bool(told)
         signals = w.state.signals
         manual = signals.manual is not None
         causes = causes or w.state.effects.evacuate or manual
@@ -299,7 +299,7 @@ def test_one_spike_is_nothing_two_of_three_are_fire(
     base: list[float], spike: float, at: int
 ) -> None:
     at = min(at, len(base))
-    w = World(plan_of([("a", 0, "heat", 1, LEVELS_ONLY)], zones=(), effects=()))
+    w = World(plan_of([("a", 0, "heat", Mode.ANALOGUE, LEVELS_ONLY)], zones=(), effects=()))
     for v in [*base[:at], spike, *base[at:]]:
         w.sample({0: v})
     assert w.state.alarms.count == 0
@@ -318,7 +318,7 @@ def test_one_spike_is_nothing_two_of_three_are_fire(
     )
 )
 def test_holes_in_the_data_delay_a_fire_by_no_valid_sample(holes: list[tuple[str, int]]) -> None:
-    w = World(plan_of([("a", 0, "heat", 1, LEVELS_ONLY)], zones=(), effects=()))
+    w = World(plan_of([("a", 0, "heat", Mode.ANALOGUE, LEVELS_ONLY)], zones=(), effects=()))
     w.sample({0: 20.0}, 3)
     w.sample({0: 60.0})
     for hole, times in holes:

@@ -30,7 +30,7 @@ from config.limits import (
     S,
 )
 from config.plan import Courier
-from config.words import Lane
+from config.words import Lane, Mode
 
 HOUR = 3_600 * S
 WHY = {"why": "hot work"}
@@ -223,8 +223,9 @@ def test_an_order_that_makes_no_sense_is_refused_and_recorded(
 
 
 def test_disablements_are_bounded() -> None:
-    points = [(f"p{i}", 0, "heat", 1, {}) for i in range(DISABLEMENTS_MAX + 1)]
-    w = World(plan_of(points, zones=(), effects=()))  # type: ignore[arg-type] -- 1 is a Mode
+    heat: dict[str, float] = {}
+    points = [(f"p{i}", 0, "heat", Mode.ANALOGUE, heat) for i in range(DISABLEMENTS_MAX + 1)]
+    w = World(plan_of(points, zones=(), effects=()))
     for i in range(DISABLEMENTS_MAX + 1):
         out = w.order(Verb.DISABLE, target=f"point/p{i}", why="reason" * 100)
     assert "disable whole zones" in out[0].body["error"]

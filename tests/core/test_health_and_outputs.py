@@ -20,14 +20,14 @@ from core_world import (
     plan_of,
 )
 
-from agent.core.types import Notice, Verb
+from agent.core.types import Notice, Record, Verb
 from config.limits import READBACK_WAIT_NS, S
 from config.plan import Effect
 from config.words import Flag, Mode, Quality
 from drivers.reading import Failure, LineState, PanelEvent, PollFailure
 
 
-def faults(records: list, what: str = "") -> list[tuple[str, bool]]:
+def faults(records: list[Record], what: str = "") -> list[tuple[str, bool]]:
     return [
         (r.source, r.body["fault"])
         for r in records
@@ -175,8 +175,11 @@ def test_orders_come_on_change_only() -> None:
 
 
 def test_the_more_urgent_pattern_wins_and_a_change_of_pattern_is_an_order() -> None:
-    rows = (Effect("point", A, PRE, (0,), "alert"), Effect("point", CONTACT, FIRE, (0,), "pulse"))
-    rows += (Effect("point", A, FIRE, (0,), "evacuate"),)
+    rows = (
+        Effect("point", A, PRE, (0,), "alert"),
+        Effect("point", CONTACT, FIRE, (0,), "pulse"),
+        Effect("point", A, FIRE, (0,), "evacuate"),
+    )
     w = World(plan_of(effects=rows))
     w.quiet()
     w.sample({**normal(), CONTACT: FIRE}, 1)

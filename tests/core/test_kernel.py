@@ -57,7 +57,7 @@ class Points:
             idx, value, quality, t, self.words, self.stamps, self.state, self.params, self.changed
         )
         assert count >= 0
-        return self.changed[:count].tolist()
+        return [int(k) for k in self.changed[:count]]
 
 
 def heat(row: dict[str, float] = LEVELS_ONLY) -> Points:

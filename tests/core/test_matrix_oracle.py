@@ -131,7 +131,7 @@ class Reader:
 
     def true(self, term: Any, **how: bool) -> bool:
         if term[0] == "of":
-            return sum(self.true(child, **how) for child in term[2]) >= term[1]
+            return sum(self.true(child, **how) for child in term[2]) >= int(term[1])
         return bool(self.flags(term, **how) & term[2])
 
     def manual(self, leaf: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from core_world import (
@@ -39,7 +40,7 @@ from matrix_world import (
 from agent.core import effects, memory, view
 from agent.core.alarms import INVESTIGATED, TEST_ALARM
 from agent.core.effects_memory import read_kept
-from agent.core.types import ClockState, Inputs, Now, Verb
+from agent.core.types import ClockState, Inputs, Now, Order, Verb
 from config.limits import TEST_PULSE_NS, S
 from config.plan import Effect, decode_plan, encode_plan
 from config.words import Flag
@@ -150,7 +151,7 @@ def test_a_message_is_on_record_and_shown() -> None:
 # --- what switches off --------------------------------------------------------------------------
 
 
-def state_row(off: int, **more: object) -> World:
+def state_row(off: int, **more: Any) -> World:
     """A row of a state that does not latch by itself."""
     return rows(row(PANEL1, int(Flag.SUPERVISORY), off=off, **more))
 
@@ -279,7 +280,7 @@ def test_a_delay_that_nothing_can_place_is_over() -> None:
     assert [o.output for o in outcome] == [0]
 
 
-def effects_cycle(w: World, recalled: bytes, now: Now) -> list[object]:
+def effects_cycle(w: World, recalled: bytes, now: Now) -> list[Order]:
     from agent.core.cycle import cycle  # noqa: PLC0415 -- by hand, with a clock that is not set
 
     return list(cycle(w.state, Inputs(recalled=recalled), now).orders)

@@ -166,7 +166,8 @@ def test_the_manual_alarm_is_a_fire_of_its_own_until_reset() -> None:
     assert w.state.signals.manual is not None, "its button is still down"
     w.level(KEY["manual"], False)
     w.verb(Verb.RESET)
-    assert w.state.signals.manual is None
+    signals = w.state.signals
+    assert signals.manual is None
     assert w.state.alarms.first is None
     assert "fire" not in w.lit()
 

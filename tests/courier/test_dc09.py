@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pysiaalarm import SIAAccount
+from pysiaalarm.account import SIAAccount
 from pysiaalarm.event import SIAEvent
 
 from agent.courier.dc09_book import Book, Event, Place
@@ -117,10 +118,11 @@ def test_another_implementation_reads_every_frame(
     assert found.encrypted == bool(key)
     assert (found.account, found.sequence) == ("1234", f"{sequence:04}")
     assert found.code == {Format.SIA_DCS: "FA", Format.ADM_CID: "FA", Format.NULL: "RP"}[form]
-    assert found.timestamp is not None
+    assert isinstance(found.timestamp, datetime)
     assert found.timestamp.timestamp() == WALL_NS // S
     if form is not Format.NULL:
         zone_text = found.ri if form is Format.ADM_CID else (found.message or "")[:4]
+        assert zone_text is not None
         assert int(zone_text) == zone
 
 
@@ -370,13 +372,18 @@ def test_a_fire_that_no_word_says_is_a_lost_path() -> None:
     world.answer()
     world.fire()
     world.answer("DUH")
-    assert world.session.path[0], "it is said more plainly"
+    paths = [world.session.path]
     world.answer("DUH")
-    assert world.session.path == (False, "the receiver refuses a fire")
+    paths.append(world.session.path)
     world.later(DC09_REFUSED_WAIT_NS / S)
-    assert not world.session.path[0]
+    paths.append(world.session.path)
     world.answer()
-    assert world.session.path == (True, "")
+    paths.append(world.session.path)
+    plainly, (refused, why), (later, _), at_last = paths
+    assert plainly[0], "it is said more plainly"
+    assert (refused, why) == (False, "the receiver refuses a fire")
+    assert not later
+    assert at_last == (True, "")
 
 
 def test_no_receiver_answers() -> None:

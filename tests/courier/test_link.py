@@ -358,7 +358,7 @@ def test_a_broker_that_does_not_read_pauses_the_connection_and_lets_it_go_on() -
         link = await connect(dial(script.port), ears.listener)
         for _ in range(12):
             assert link.publish("embergate/1/g/up/telemetry", bytes(1 << 20)) is not None
-        assert not link.writable
+        assert [link.writable] == [False]
         go.set()
         await until(lambda: len(ears.pubacks) == 12, "every PUBACK")
         assert link.writable

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.courier.post import unreached
 from agent.courier.wire import PacketGuard, PacketTooLarge
 
 
@@ -64,3 +65,9 @@ def _varint(value: int) -> bytes:
         out.append(digit | (0x80 if value else 0))
         if not value:
             return bytes(out)
+
+
+def test_a_destination_that_does_not_answer_is_a_fault_with_a_reason() -> None:
+    assert unreached("192.0.2.20", 5200, TimeoutError()) == "192.0.2.20:5200: no answer"
+    refused = ConnectionRefusedError(111, "Connection refused")
+    assert "Connection refused" in unreached("192.0.2.20", 5200, refused)

@@ -221,7 +221,7 @@ class Building:
         """
         self.field = field = FieldEnd(self.session)
         fires = {"fires": 1} if patient else {}
-        reply = await field.join(self, **fires)  # type: ignore[arg-type] -- all it needs of a world
+        reply = await field.join(self, **fires)  # type: ignore[arg-type]  # -- all that is needed of a world
         unknown = patient or self.control.fail_at
         told = 0 if unknown else self.ledger.durable.get(self.session, 0)
         if reply["durable"] < told:
@@ -233,7 +233,7 @@ class Building:
         self.said = reply["durable"]
         if self.states_kept and not unknown and not self._recalls(reply["state"]):
             raise Broken(f"alarm state {self.states_kept} was kept, {reply['state']!r} is recalled")
-        await self.platform.join(self)  # type: ignore[arg-type] -- as above
+        await self.platform.join(self)  # type: ignore[arg-type]  # -- as above
 
     def _recalls(self, state: bytes | None) -> bool:
         return (

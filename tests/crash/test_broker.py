@@ -221,9 +221,9 @@ def test_a_cut_at_every_byte(world: World, direction: str) -> None:
                 raise ConnectionResetError("cut")
 
         if cut and direction == "to the broker":
-            peer.reader = Scissors(peer.reader, cut)  # type: ignore[assignment] -- all it reads with
+            peer.reader = Scissors(peer.reader, cut)  # type: ignore[assignment]  # -- all it reads with
         elif cut:
-            peer.send = send  # type: ignore[method-assign] -- of this connection
+            peer.send = send  # type: ignore[method-assign]  # -- of this connection
 
         async def answer(mid: int, payload: bytes) -> None:
             peer.puback(mid)

@@ -64,7 +64,7 @@ async def peace(made: Building) -> None:
             first = made.said + 1
             for _ in range(3):
                 await made.talk()
-            await field.until(lambda of=field: of.durable >= made.said, 10)
+            await field.until(lambda: field.durable >= made.said, 10)  # noqa: B023 -- awaited at once
             assert made.said > first
             await made.delivered()
             assert await made.stop() == 0

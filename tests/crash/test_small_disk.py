@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from buildings import MEMORY, Broken, Building, Nursery
@@ -70,10 +70,10 @@ def room(path: Path) -> int:
     return path.stat().st_blocks * 512 if path.exists() else 0
 
 
-async def until(true: object, what: str, made: Building, wait_s: float = 30) -> None:
+async def until(true: Callable[[], object], what: str, made: Building, wait_s: float = 30) -> None:
     """Wait for what the record does in its own time, talking on."""
     end = time.monotonic() + wait_s
-    while not true():  # type: ignore[operator] -- a function without arguments
+    while not true():
         if time.monotonic() > end:
             raise Broken(f"in vain waited for: {what}: {made.log()[-2000:]}")
         await asyncio.sleep(0.02)

@@ -46,7 +46,7 @@ def _live(order: dict[str, Any]) -> None:
             assert shim.disk_begin(*(part.encode() for part in order["disk"])) == 0
         status = agent.record.main.main(order["argv"])
     except BaseException:  # noqa: BLE001 -- it ends in the line below, whatever it is
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type] -- there is one
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
         os._exit(status)

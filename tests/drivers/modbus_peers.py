@@ -13,6 +13,7 @@ import tty
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from pymodbus.framer.rtu import FramerRTU
@@ -213,7 +214,7 @@ class TcpPeer:
         self.writers.clear()
         await self.server.wait_closed()
 
-    def line(self, **words: int) -> Line:
+    def line(self, **words: Any) -> Line:
         return Line("net", "tcp", host="127.0.0.1", tcp_port=self.port, **words)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -279,7 +280,7 @@ class PtyPeer:
         if self.master >= 0:
             os.write(self.master, data)
 
-    def line(self, baud: int = 115_200, **words: int) -> Line:
+    def line(self, baud: int = 115_200, **words: Any) -> Line:
         return Line("riser", "rs485", serial_port=self.port, baud=baud, **words)
 
     def _readable(self) -> None:

@@ -13,6 +13,7 @@ import select
 import struct
 import termios
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -87,14 +88,16 @@ def _send(port: Port, direction: str, frames: int = 1, kind: str = "rs485") -> N
 
 
 @pytest.fixture
-def port():
+def port() -> Iterator[Port]:
     made = Port()
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("direction", ["auto", "rts"])
-def test_rts_is_set_before_a_frame_and_released_when_it_has_left(port: Port, direction) -> None:
+def test_rts_is_set_before_a_frame_and_released_when_it_has_left(
+    port: Port, direction: str
+) -> None:
     _send(port, direction, frames=2)
     words = port.words()[1:] if direction == "auto" else port.words()
     assert words == ["off", "on", "lsr", "lsr", "off", "on", "lsr", "off"]

@@ -22,7 +22,7 @@ from modbus_peers import (
 )
 
 from config.limits import CONFIRM_NS_MAX, MS, NOISY_REPLIES, S
-from config.plan import Device, Line, Plan, WordRule
+from config.plan import NO_RULE, Device, Line, Plan, WordRule
 from config.words import Flag, Mode
 from drivers.modbus.frame import crc16
 from drivers.modbus.master import BusMaster
@@ -32,7 +32,7 @@ from drivers.modbus.schedule import FOREVER_NS, Unit
 
 def _plan(count: int, *, state: bool) -> Plan:
     rule = WordRule(((1, 1, int(Flag.FIRE)),))
-    poll = make_poll(0, count, alarm=state, **({"rule": 0} if state else {}))
+    poll = make_poll(0, count, alarm=state, rule=0 if state else NO_RULE)
     line = Line("riser", "rs485", serial_port="x")
     plan = make_plan([line], [Device("d", 0, 1)], [poll], rules=(rule,))
     mode = Mode.STATE if state else Mode.TELEMETRY
@@ -85,7 +85,7 @@ def test_of_moving_numbers_none_is_taken_from_beyond_the_true_ones(
         if not told.again:
             break
     taken = _values(told)[0]
-    assert min(sound) <= taken <= max(sound) or wrong in sound or read.count(taken) > 1
+    assert min(sound) <= taken <= max(sound) or wrong in sound or read.count(int(taken)) > 1
 
 
 def test_no_alarm_waits_longer_than_the_budget() -> None:

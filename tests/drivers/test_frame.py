@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -106,7 +107,9 @@ def test_a_write_is_confirmed_by_its_repetition_only(wire: Wire) -> None:
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
-def test_the_good_reply_is_found_behind(wire: Wire, before, count, chunk: int) -> None:
+def test_the_good_reply_is_found_behind(
+    wire: Wire, before: Callable[[Wire, int], bytes], count: str | None, chunk: int
+) -> None:
     matcher, tid = wire.expecting(READ)
     stream = before(wire, tid) + wire.frame(tid, 17, REPLY)
     verdicts = [matcher.feed(stream[i : i + chunk]) for i in range(0, len(stream), chunk)]
@@ -225,6 +228,7 @@ def test_any_bytes_give_no_exception_and_memory_is_bounded(
     for chunk in chunks:
         verdict = matcher.feed(chunk)
         assert verdict is None or isinstance(verdict, int) or len(verdict) == 2 * count
+        assert isinstance(matcher, RtuMatcher | MbapMatcher)
         assert len(matcher._buffer) <= LINE_BUFFER_BYTES_MAX  # the promise is about this buffer
     matcher.settle()
     assert matcher.feed(b"") is None

@@ -6,6 +6,8 @@ import asyncio
 import os
 import tty
 from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from modbus_peers import (
@@ -25,7 +27,7 @@ from pymodbus.server import ModbusSerialServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from config.limits import MS, S
-from config.plan import Device, Line, Output
+from config.plan import Device, Line, Output, Poll
 from drivers.link.serial import SerialLink
 from drivers.link.stream import LinkError
 from drivers.modbus.master import BusMaster
@@ -35,7 +37,9 @@ from drivers.reading import Failure
 UNITS = [Device(f"u{n}", 0, n) for n in range(1, 10)]
 
 
-def _master(line: Line, polls, sink: Sink, outputs=()) -> BusMaster:
+def _master(
+    line: Line, polls: Iterable[Poll], sink: Sink, outputs: Iterable[Output] = ()
+) -> BusMaster:
     return BusMaster(make_plan([line], UNITS, list(polls), list(outputs)), 0, sink)
 
 
@@ -97,7 +101,7 @@ def test_another_stack_on_a_serial_line() -> None:
             assert sink.values(3)[0] == [1] * 9
             assert master.counters[1].crc_errors == 0
         finally:
-            await server.shutdown()
+            await server.shutdown()  # type: ignore[no-untyped-call]  # -- theirs
             bridge.close()
 
     asyncio.run(main())
@@ -279,7 +283,7 @@ def test_a_babbling_line_stops_neither_the_siren_nor_the_master() -> None:
     asyncio.run(main())
 
 
-def test_unplugged_and_plugged_in_again(tmp_path) -> None:
+def test_unplugged_and_plugged_in_again(tmp_path: Path) -> None:
     async def main() -> None:
         script: Script = honest({1: DeviceMemory()}, "rtu")
         port = tmp_path / "ttyUSB0"  # what udev would call it
@@ -304,7 +308,9 @@ def test_unplugged_and_plugged_in_again(tmp_path) -> None:
     asyncio.run(main())
 
 
-def test_an_adapter_that_comes_back_under_another_node_is_found(tmp_path, monkeypatch) -> None:
+def test_an_adapter_that_comes_back_under_another_node_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two adapters in /dev/serial/by-id. Ours is pulled and plugged in again while its old node
     is taken by the other one, as happens when both were pulled: by its node it would be mistaken.
     """

@@ -6,6 +6,7 @@ import asyncio
 import random
 import struct
 import time
+from collections.abc import Iterable
 
 import pytest
 from modbus_peers import (
@@ -24,13 +25,16 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from config.limits import LINE_BUFFER_BYTES_MAX, LINK_SILENCE_NS_MAX, MS, S
-from config.plan import Device, Line, Output
+from config.plan import Device, Line, Output, Poll
 from config.words import Quality
+from drivers.modbus.frame import MbapMatcher
 from drivers.modbus.master import BusMaster
 from drivers.reading import Failure
 
 
-def _master(peer: TcpPeer, polls, sink: Sink, outputs=(), **line: int) -> BusMaster:
+def _master(
+    peer: TcpPeer, polls: Iterable[Poll], sink: Sink, outputs: Iterable[Output] = (), **line: int
+) -> BusMaster:
     plan = make_plan(
         [peer.line(**line)], [Device("a", 0, 1), Device("b", 0, 2)], list(polls), list(outputs)
     )
@@ -50,7 +54,7 @@ def test_another_stack_serves_all_four_tables_and_the_coil() -> None:
         )
         server = ModbusTcpServer(device, address=("127.0.0.1", 0))
         await server.serve_forever(background=True)
-        port = server.transport.sockets[0].getsockname()[1]
+        port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # -- a server
         try:
             plan = make_plan(
                 [Line("net", "tcp", host="127.0.0.1", tcp_port=port)],
@@ -77,7 +81,7 @@ def test_another_stack_serves_all_four_tables_and_the_coil() -> None:
                 assert not sink.failures
                 assert master.counters[1].timeouts == 0
         finally:
-            await server.shutdown()
+            await server.shutdown()  # type: ignore[no-untyped-call]  # -- theirs
 
     asyncio.run(main())
 
@@ -339,7 +343,9 @@ def test_a_reply_behind_a_flood_of_noise_is_found_and_memory_stays_bounded() -> 
             master = _master(peer, [make_poll(7, 3)], sink)
             async with running(master):
                 await sink.until(lambda: len(sink.blocks) >= 3)
-                assert len(master._matcher._buffer) <= LINE_BUFFER_BYTES_MAX
+                matcher = master._matcher
+                assert isinstance(matcher, MbapMatcher)
+                assert len(matcher._buffer) <= LINE_BUFFER_BYTES_MAX
             assert {tuple(v) for v in sink.values(0)} == {(7, 8, 9)}
             assert master.counters[1].garbage_bytes > 300_000
 
@@ -413,7 +419,7 @@ def test_twenty_devices_have_a_prompt_first_round() -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            firsts = {}
+            firsts: dict[int, int] = {}
             for block in sink.blocks:
                 firsts.setdefault(block.poll, block.mono_ns)
             # The aim is half a second; other work on this machine gets some slack.

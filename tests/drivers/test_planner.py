@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from itertools import pairwise
 
@@ -61,7 +62,9 @@ def _assert_gaps(request: Request, members: list[Want], gap_max: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(_wants(), st.randoms(use_true_random=False))
-def test_the_plan_does_not_depend_on_the_order_of_wants(wants: list[Want], rng) -> None:
+def test_the_plan_does_not_depend_on_the_order_of_wants(
+    wants: list[Want], rng: random.Random
+) -> None:
     shuffled = list(wants)
     rng.shuffle(shuffled)
     assert plan_requests(shuffled) == plan_requests(wants)

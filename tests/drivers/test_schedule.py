@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -22,12 +23,12 @@ def _slot(unit: Unit, ms: int, *, alarm: bool = False, work: object = None) -> S
 def _drive(
     schedule: Schedule,
     until_ns: int,
-    cost,
+    cost: Callable[[Slot, int], int],
     *,
     now_ns: int = START_NS,
 ) -> list[tuple[int, Slot]]:
     """Run transactions one after the other. cost(slot, now) -> ns, negative for no answer."""
-    done = []
+    done: list[tuple[int, Slot]] = []
     while True:
         slot = schedule.pick(now_ns)
         if slot is None:
@@ -45,7 +46,9 @@ def _drive(
             schedule.succeeded(slot, now_ns)
 
 
-def _schedule(slots: list[Slot], seeds: list[int] | None = None, guard_ns: int = 300 * MS):
+def _schedule(
+    slots: list[Slot], seeds: list[int] | None = None, guard_ns: int = 300 * MS
+) -> Schedule:
     schedule = Schedule(slots, guard_ns)
     schedule.start(START_NS, seeds or [0] * len(slots))
     return schedule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -78,7 +79,9 @@ def test_bit_fields(word: int, first: int, data: st.DataObject) -> None:
     width = data.draw(st.integers(1, 16 - first))
     if (first, width) == (0, 16):
         width = 15
-    for name, order in (("uint16", "big"), ("uint16_bs", "little")):
+    orders: tuple[tuple[str, Literal["big", "little"]], ...]
+    orders = (("uint16", "big"), ("uint16_bs", "little"))
+    for name, order in orders:
         wire = word.to_bytes(2, order)
         poll = _single(name, bit_field(first, width))
         value, _ = PollDecoder(poll, ()).decode(wire)

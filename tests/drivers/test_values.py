@@ -22,8 +22,10 @@ _FORMATS = {
     "int32_le": ">i", "uint32_le": ">I", "float32_le": ">f",
 }  # fmt: skip
 
+Row = tuple[int, str, int, float, float, int]
 
-def _poll(rows: list[tuple], *, function: int = 3, count: int = 125, address: int = 0) -> Poll:
+
+def _poll(rows: list[Row], *, function: int = 3, count: int = 125, address: int = 0) -> Poll:
     """rows: (offset, type, bit, scale, bias, rule)."""
     offsets, types, bits, scales, biases, rules = zip(*rows, strict=True)
     return Poll(
@@ -36,7 +38,7 @@ def _poll(rows: list[tuple], *, function: int = 3, count: int = 125, address: in
     )  # fmt: skip
 
 
-def _by_hand(payload: bytes, row: tuple) -> float:
+def _by_hand(payload: bytes, row: Row) -> float:
     offset, name, bit, scale, bias, _ = row
     data = payload[2 * offset : 2 * offset + 2 * value_width(name)]
     if bit != NO_BIT:
@@ -45,11 +47,11 @@ def _by_hand(payload: bytes, row: tuple) -> float:
         if name.endswith("_le"):
             data = data[2:] + data[:2]
         raw = struct.unpack(_FORMATS[name], data)[0]
-    return raw * scale + bias
+    return float(raw * scale + bias)
 
 
 @st.composite
-def _rows(draw: st.DrawFn) -> list[tuple]:
+def _rows(draw: st.DrawFn) -> list[Row]:
     row = st.one_of(
         st.tuples(
             st.integers(0, 18),
@@ -69,7 +71,7 @@ def _rows(draw: st.DrawFn) -> list[tuple]:
 
 @settings(max_examples=300, deadline=None)
 @given(_rows(), st.binary(min_size=40, max_size=40))
-def test_every_type_is_what_struct_says(rows: list[tuple], payload: bytes) -> None:
+def test_every_type_is_what_struct_says(rows: list[Row], payload: bytes) -> None:
     decoder = PollDecoder(_poll(rows, count=20), ())
     value, quality = decoder.decode(payload)
     assert decoder.point.tolist() == list(range(7, 7 + len(rows)))

@@ -123,6 +123,9 @@ class Line:
     def order(self, output: int, on: bool) -> None:
         """Nobody listens there."""
 
+    def rewrite(self, output: int) -> None:
+        """Nor again."""
+
 
 @contextlib.asynccontextmanager
 async def control_world(

@@ -27,7 +27,7 @@ def test_a_cycle_that_broke_in_a_callback_ends_the_timer_and_so_the_process(
     latch = Latch(tmp_path / "latch", clock.boot_id, plan.digest)
     runtime = Runtime(plan, new_state(plan, clock.boot_id), clock, latch)
     whole = runtime.state
-    runtime.state = None  # type: ignore[assignment] -- a defect, as bad as they come
+    runtime.state = None  # type: ignore[assignment]  # -- a defect, as bad as they come
     with pytest.raises(AttributeError):
         runtime.run_cycle()
     runtime.state = whole  # the next cycle would pass: it must not be reached

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.types import Notice
+from agent.core.types import Command, Delivery, DutyCheck, Notice
 from agent.field.recordlink import RecordLink
 from agent.ipc import Connection, Message, Policy, Role, Server
 
@@ -21,6 +21,15 @@ class Hearer:
 
     def notice(self, notice: Notice) -> None:
         raise AssertionError(notice)
+
+    def delivery(self, delivery: Delivery) -> None:
+        raise AssertionError(delivery)
+
+    def command(self, command: Command) -> None:
+        raise AssertionError(command)
+
+    def duty(self, check: DutyCheck) -> None:
+        raise AssertionError(check)
 
 
 @pytest.mark.parametrize(

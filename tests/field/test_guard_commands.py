@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from agent.cli import control, orders, top, words
 from agent.cli import pin as pin_command
 from agent.cli.top import sparkline
-from agent.core.types import Verb
+from agent.core.types import Command, Verb
 from agent.ipc import Role
 from config import pin
 from config.words import FLAG_WORDS, Quality
@@ -78,9 +78,14 @@ IN_VAIN = (
 )
 def test_every_command_gives_its_order(args: list[str], verb: str, target: str) -> None:
     async def test(world: ControlWorld) -> None:
-        given = []
+        given: list[Command] = []
         command_ = world.runtime.command
-        world.runtime.command = lambda c: (given.append(c), command_(c))[1]  # type: ignore[method-assign] -- looks on
+
+        def look_on(order: Command) -> dict[str, Any] | None:
+            given.append(order)
+            return command_(order)
+
+        world.runtime.command = look_on  # type: ignore[method-assign, assignment]  # -- looks on
         status, said = await command(world, *args, "--lang", "zh")
         assert status == (args in IN_VAIN), said
         assert words.say(f"verb.{verb}", "zh") in said
@@ -169,7 +174,7 @@ def test_words_exist_in_both_languages_with_the_same_places() -> None:
     for key, (english, chinese) in words.TEXTS.items():
         assert english, key
         assert chinese, key
-        fields = [{f[1] for f in string.Formatter().parse(t)} for t in (english, chinese)]
+        fields = [{f[1] for f in string.Formatter().parse(t)} - {None} for t in (english, chinese)]
         assert fields[0] == fields[1], key
     keys = {f"verb.{verb}" for verb in Verb} | {f"flag.{word}" for word in FLAG_WORDS}
     assert keys | {f"quality.{q.name.lower()}" for q in Quality} <= set(words.TEXTS)

@@ -7,7 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from agent.core.types import Notice
+from agent.core.types import Command, Delivery, DutyCheck, Notice
 from agent.field.recordlink import RecordLink
 from agent.ipc import Connection, Message, Policy, Role, Server
 
@@ -18,6 +18,15 @@ class Hearer:
 
     def notice(self, notice: Notice) -> None:
         raise AssertionError(notice)
+
+    def delivery(self, delivery: Delivery) -> None:
+        raise AssertionError(delivery)
+
+    def command(self, command: Command) -> None:
+        raise AssertionError(command)
+
+    def duty(self, check: DutyCheck) -> None:
+        raise AssertionError(check)
 
 
 def test_a_new_record_is_told_again() -> None:

@@ -29,7 +29,7 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z][a-z-]*):(?!=)", text, re.M))
 
 
-def commands() -> dict[str, typer.main.TyperCommand]:
+def commands() -> dict[str, typer.core.TyperCommand]:
     app = typer.Typer()
     app.callback()(lambda: None)
     for module in cli._COMMANDS:
@@ -199,7 +199,7 @@ def test_every_limit_limits_something() -> None:
     declared = {n for f in LIMIT_FILES for n in vars(f) if n.isupper() and n not in ("MS", "S")}
     used: set[str] = set()
     for path in python_files(*PACKAGES):
-        if path not in [Path(f.__file__) for f in LIMIT_FILES]:
+        if path not in [Path(str(f.__file__)) for f in LIMIT_FILES]:
             used |= names_used(path)
     assert sorted(declared - used) == sorted(UNUSED_LIMITS)
 

@@ -125,6 +125,15 @@ def test_who_has_what() -> None:
     assert "PrivateUsers" not in record
 
 
+def test_field_opens_serial_lines_and_gpio_and_no_console() -> None:
+    """A group is a whole major number, and the consoles share that of the on-board serial ports."""
+    unit = directives("embergate-field.service")
+    assert unit["DevicePolicy"] == ["closed"]
+    ports = [f"/dev/char/4:{64 + n}" for n in range(8)]  # 4:0 to 4:63 are consoles
+    groups = [f"char-{name}" for name in ("ttyUSB", "ttyACM", "ttyAMA", "gpiochip")]
+    assert sorted(unit["DeviceAllow"]) == sorted(f"{name} rw" for name in [*groups, *ports])
+
+
 def test_the_users_are_those_that_the_sockets_know() -> None:
     known = (ROOT / "agent" / "ipc_roles.py").read_text(encoding="utf-8")
     declared = (UNITS / "embergate.sysusers.conf").read_text(encoding="utf-8")

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from agent.ipc import (
     Client,
     Connection,
+    Handler,
     IpcError,
     Message,
     MessageDecoder,
@@ -54,7 +55,11 @@ def echo(_: Connection, message: Message) -> Message:
     return {"got": message["x"]}
 
 
-VERBS = {"echo": (Role.VIEW, echo), "slow": (Role.VIEW, slow), "reset": (Role.OPERATE, echo)}
+VERBS: dict[str, tuple[Role, Handler]] = {
+    "echo": (Role.VIEW, echo),
+    "slow": (Role.VIEW, slow),
+    "reset": (Role.OPERATE, echo),
+}
 
 
 class Strangers(Policy):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from control_world import ControlWorld, control_world
 
 from agent.field import fanout
@@ -137,16 +138,14 @@ class World:
 
 @contextlib.asynccontextmanager
 async def open_world(site: str = SITE) -> AsyncIterator[World]:
-    usual, fanout.FANOUT_NS = fanout.FANOUT_NS, 100 * MS  # pictures as fast as a test likes them
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fanout, "FANOUT_NS", 100 * MS)  # pictures as fast as a test likes them
         async with control_world(Role.VIEW, site=site) as control:
             world = World(control)
             try:
                 yield world
             finally:
                 await world.close()
-    finally:
-        fanout.FANOUT_NS = usual
 
 
 def modes(plan: Plan) -> list[Mode]:

@@ -75,7 +75,8 @@ def _sample(line: str) -> tuple[str, dict[str, str], float]:
     match = _NAME.match(line)
     if match is None:
         raise Broken(line)
-    at, labels = match.end(), {}
+    at = match.end()
+    labels: dict[str, str] = {}
     if at < len(line) and line[at] == "{":
         labels, at = _labels(line, at + 1)
     if line[at : at + 1] != " ":

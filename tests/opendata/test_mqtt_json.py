@@ -34,9 +34,12 @@ class Dashboard:
         self.order: list[tuple[str, bytes]] = []
         self._client = paho.Client(CallbackAPIVersion.VERSION2, "dashboard")
         self._client.on_message = self._take
-        self._client.on_connect = lambda *_: self._client.subscribe("#", 1)
+        self._client.on_connect = self._begin
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
+
+    def _begin(self, *_: object) -> None:
+        self._client.subscribe("#", 1)
 
     def _take(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         payload = bytes(message.payload)

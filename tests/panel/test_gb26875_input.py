@@ -262,7 +262,9 @@ def test_no_descriptor_for_a_connection_is_no_busy_loop_and_the_device_comes_in_
         ends = Ends(_port())
         opening = asyncio.create_task(ends.link.open())
         await asyncio.sleep(0)
-        watched = asyncio.get_running_loop()._selector.get_map()
+        loop = asyncio.get_running_loop()
+        watched = loop._selector.get_map()  # type: ignore[attr-defined]  # -- what asyncio polls
+        assert ends.link._server is not None
         server = ends.link._server.fileno()
         assert server in watched
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.cli.run import free_ports, on_the_desk
@@ -25,7 +26,7 @@ class _Sink:
     def line(self, state: LineState) -> None:
         self.up[state.line] = state.up
 
-    def panel(self, events: list[PanelEvent]) -> None:
+    def panel(self, events: Sequence[PanelEvent]) -> None:
         self.events += events
 
 

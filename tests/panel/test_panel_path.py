@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,10 @@ ADDRESS = {"gst9000-printer": "004-017", "notifier-nfs-printer": "L01D012", "esp
            "notifier-id3000": "01S23", "notifier-id3000-full-duplex": "01S23"}  # fmt: skip
 
 
-def run(dialect: str, *, serial: bool = False, more: str = ""):  # type: ignore[no-untyped-def]  # -- a decorator of tests
-    def wrap(test):  # type: ignore[no-untyped-def]  # -- as above
+def run(
+    dialect: str, *, serial: bool = False, more: str = ""
+) -> Callable[[Callable[[PanelWorld], Awaitable[None]]], Callable[[], None]]:
+    def wrap(test: Callable[[PanelWorld], Awaitable[None]]) -> Callable[[], None]:
         async def body() -> None:
             async with panel_world(dialect, serial=serial, more=more) as world:
                 await test(world)

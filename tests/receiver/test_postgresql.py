@@ -16,7 +16,7 @@ from databases import PostgreSqlServer
 from gateways import Gateway, platform_key
 
 from agent.courier.broker import address
-from agent.courier.mqtt import Dial, Listener, connect
+from agent.courier.mqtt import Dial, Link, Listener, connect
 from agent.receiver.export import Selection, export_rows
 from agent.receiver.ingest import ChainId, Ingest, Message, Note
 from agent.receiver.postgresql import PostgreSql
@@ -292,6 +292,8 @@ async def receiver(directory: Path, port: int, url: str, log: Path) -> asyncio.s
 
 class Sender:
     """Publishes for all gateways, and hears every acknowledgement."""
+
+    _link: Link
 
     def __init__(self) -> None:
         self.acks: list[bytes] = []

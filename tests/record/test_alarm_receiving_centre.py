@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pysiaalarm import SIAAccount
+from pysiaalarm.account import SIAAccount
 from pysiaalarm.aio.server import SIAServerTCP, SIAServerUDP
 from pysiaalarm.event import SIAEvent
-from pysiaalarm.utils import Counter
+from pysiaalarm.utils.counter import Counter
 from world_record import FieldEnd, InLoop, World, make_plan, run
 
 from agent.courier import dc09
@@ -44,7 +44,7 @@ class Receiver:
         self.port = 0
         accounts = {"1234": SIAAccount("1234", key)}
         kind = Datagrams if udp else SIAServerTCP
-        self.server = kind(accounts, self._told, Counter())
+        self.server: Any = kind(accounts, self._told, Counter())
         self._end: Any = None
 
     async def _told(self, event: SIAEvent) -> None:
@@ -135,6 +135,7 @@ def test_a_fire_is_received_and_the_place_moves(
             assert len(codes) == 2
             first = receiver.events[0]
             zone = first.ri if form == "adm-cid" else (first.message or "")[:4]
+            assert zone is not None
             assert int(zone) == 17
             assert first.encrypted == bool(key)
         receiver.stop()

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from test_platform_commands import ALL, COMMANDER, STRANGER, Site, run, site
-from world_record import GATEWAY, ROOT
+from test_platform_commands import ALL, COMMANDER, STRANGER, Site, site
+from world_record import GATEWAY, ROOT, run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "courier"))
 

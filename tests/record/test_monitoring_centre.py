@@ -100,8 +100,8 @@ def test_a_fire_reaches_the_centre_and_only_its_own_place_moves(transport: str) 
         world = World()
         async with site(world, Centre(), transport=transport) as s:
             await s.until(lambda: s.status()["connected"])
-            await s.say("fire", "point/101", "point", **{"from": 0, "to": 1, "value": 61.5})
-            await s.say("event", "point/102", "point", **{"from": 0, "to": 2})
+            await s.say("fire", "point/101", "point", 0, **{"from": 0, "to": 1, "value": 61.5})
+            await s.say("event", "point/102", "point", 0, **{"from": 0, "to": 2})
             await s.until(lambda: s.status()["waiting"] == 0)
             assert s.numbers(gb.STATUS_NORMAL | gb.STATUS_FIRE) == [0x0011_0003]
             assert s.numbers(gb.STATUS_NORMAL | gb.STATUS_SUPERVISORY) == [102]
@@ -113,7 +113,7 @@ def test_a_fire_reaches_the_centre_and_only_its_own_place_moves(transport: str) 
             await s.stop_courier()
             s.start_courier()
             await s.until(lambda: s.status()["connected"])
-            await s.say("event", "point/103", "point", **{"from": 0, "to": 8})
+            await s.say("event", "point/103", "point", 0, **{"from": 0, "to": 8})
             await s.until(lambda: s.status()["waiting"] == 0)
             assert len(s.centre.units(2)) == told + 1
             assert s.loop.service.status_of("platform")["waiting"] > held
@@ -130,7 +130,7 @@ def test_a_silent_centre_is_a_fault_and_the_fire_gets_there_when_it_answers() ->
     async def test() -> None:
         world = World()
         async with site(world, Centre(mode="silent")) as s:
-            await s.say("fire", "point/101", "point", **{"from": 0, "to": 1})
+            await s.say("fire", "point/101", "point", 0, **{"from": 0, "to": 1})
             fault = "does not"
             await s.until(lambda: any(
                 n["source"] == "courier.city" and n["fault"] and fault in n["text"]
@@ -241,7 +241,7 @@ def test_a_centre_that_asks_for_a_value_gets_what_was_read_last() -> None:
         world = World()
         async with site(world, Centre()) as s:
             await s.until(lambda: s.status()["connected"])
-            await s.say("event", "point/101", "point", **{"from": 0, "to": 2, "value": 61.5})
+            await s.say("event", "point/101", "point", 0, **{"from": 0, "to": 2, "value": 61.5})
             await s.until(lambda: s.status()["waiting"] == 0)
             block = block_at(s.loop.clock, 1)
             block[5] = np.array([20.0, 23.5, 24.0, 25.0, 26.0], "<f8").tobytes()
@@ -323,7 +323,7 @@ def test_a_new_centre_does_not_hear_of_old_fires() -> None:
             await loop.until(lambda: field.durable == 1)
         async with site(world, Centre()) as s:
             await s.until(lambda: s.status()["connected"])
-            await s.say("event", "point/103", "point", **{"from": 0, "to": 8})
+            await s.say("event", "point/103", "point", 0, **{"from": 0, "to": 8})
             await s.until(lambda: s.status()["waiting"] == 0)
             assert [o.number for o in s.centre.units(2)] == [103]
             s.centre.ask(Command.REQUEST, gb.Unit(61, (gb.ReadSystem(1, 1),)))

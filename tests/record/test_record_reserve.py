@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from world_record import FieldEnd, InLoop, World, block_at, event_at
 
 from agent.record.ring import Db, Entry
+from agent.record.sealer import EpochPlace
 from agent.record.store import Store
 from config.limits import RESERVE_BYTES, RESERVE_LOOK_NS, S
 
@@ -27,12 +28,12 @@ class Disk:
         disk = self
 
         class Full(Store):
-            def append(self, entries: Sequence[Entry], epochs: object = ()) -> None:
+            def append(self, entries: Sequence[Entry], epochs: Iterable[EpochPlace] = ()) -> None:
                 if disk.free(self.path.parent) <= 0:
                     error = sqlite3.OperationalError("database or disk is full")
                     error.sqlite_errorcode = sqlite3.SQLITE_FULL
                     raise error
-                super().append(entries, epochs)  # type: ignore[arg-type] -- handed on
+                super().append(entries, epochs)
 
         return Full(path)
 

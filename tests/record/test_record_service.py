@@ -160,7 +160,7 @@ def test_log_shows_events_newest_last_and_goes_on_from_an_id(world: World) -> No
             for seq in range(1, 6):
                 lane = "fire" if seq == 3 else "event"
                 await call(field, "submit", events=[event_at(loop.clock, seq, lane)])
-                await loop.until(lambda s=seq: field.durable == s)
+                await loop.until(lambda: field.durable == seq)  # noqa: B023 -- awaited at once
             reply = await call(field, "log", limit=2)
             assert [r["records"][0][0] for r in reply["rows"]] == [4, 5]
             reply = await call(field, "log", lane="fire")

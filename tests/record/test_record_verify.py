@@ -42,7 +42,7 @@ def whole() -> Iterator[World]:
                 row = block_row(reply["telemetry_durable"] + seq, 0)
                 row[4] = seq % 2
                 await field.client.call("telemetry", blocks=[row], dropped={})
-            await field.until(lambda s=start, f=field: f.durable == s * 10 + 10)
+            await field.until(lambda: field.durable == start * 10 + 10)  # noqa: B023 -- awaited at once
             async with asyncio.timeout(10):
                 while (await field.client.call("status"))["couriers"][0]["waiting"]:
                     await asyncio.sleep(0.02)
@@ -141,7 +141,7 @@ def test_verify_does_not_disturb_a_record_that_writes(world: World) -> None:
                 field.client.send("submit", events=[event_row(seq)])
             code, report = await asyncio.to_thread(verify, world.state)
             assert code == 0, report
-            await field.until(lambda r=round_: field.durable == r * 20 + 20)
+            await field.until(lambda: field.durable == round_ * 20 + 20)  # noqa: B023 -- awaited at once
         assert field.notices == []
         assert world.stop() == 0
 

@@ -52,7 +52,7 @@ def backlog(count: int, size: int, *, unsigned: bool = False) -> tuple[Courier, 
     return courier, socket
 
 
-def no_store(_stream: Stream, _after: int) -> None:
+def no_store(_stream: Stream, _after: int, _done: object) -> None:
     raise AssertionError("everything is in memory")
 
 

@@ -9,6 +9,7 @@ import cbor2
 import cwt
 import pytest
 import uplink_makers as b
+from cwt.cose_key_interface import COSEKeyInterface
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,7 +129,7 @@ def test_an_unprotected_header_is_refused() -> None:
 # --- an implementation of COSE that nobody here wrote ---------------------------------------------
 
 
-def _cwt_key(signer: Signer) -> cwt.COSEKey:
+def _cwt_key(signer: Signer) -> COSEKeyInterface:
     return cwt.COSEKey.new({1: 1, -1: 6, 3: -8, 2: signer.kid, -2: signer.public})
 
 

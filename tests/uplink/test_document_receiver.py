@@ -49,7 +49,7 @@ def test_it_takes_every_vector_in_any_order(seed: int) -> None:
     assert len(r.batches) == len(BATCHES)
     assert r.newest[0] == 0, "the heartbeat was believed"
     last = {(ack.epoch, ack.lane): (ack.seq, ack.hash.hex()) for ack in acks}
-    heads = {}
+    heads: dict[tuple[bytes, str], tuple[int, str]] = {}
     for name in BATCHES:
         batch = FILES[name]["batch"]
         key = (bytes.fromhex(batch["epoch"]["hex"]), batch["lane"])

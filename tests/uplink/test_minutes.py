@@ -101,7 +101,11 @@ def test_ten_thousand_points_cost_less_than_two_bytes_each() -> None:
         value = rng.integers(150, 400, 100) + np.cumsum(rng.integers(-1, 2, (60, 100)), axis=0)
         quality = np.zeros(value.shape, np.uint8)
         summing.add(
-            [PollSamples(poll, np.arange(60, dtype=np.int64), value * 0.1, quality)],
+            [
+                PollSamples(
+                    poll, np.arange(60, dtype=np.int64), (value * 0.1).astype(np.float64), quality
+                )
+            ],
             0,
             Now(1, 1, ClockState.UNSET),
         )

@@ -161,7 +161,7 @@ def documents() -> dict[str, dict[str, Any]]:
     steps = {poll: np.array(row) for poll, row in STEPS.items()}
     for name, batch in batches().items():
         message = seal(batch, device)
-        entry = {"message": message.hex(), "hash": hash_of(message).hex()}
+        entry: dict[str, Any] = {"message": message.hex(), "hash": hash_of(message).hex()}
         entry["batch"] = plain(asdict(batch))
         if batch.codec == Codec.COLUMNS:
             entry["samples"] = [
@@ -190,14 +190,13 @@ def documents() -> dict[str, dict[str, Any]]:
         out[f"command-{name}"] = {
             "message": seal_command(command, commander).hex(), "command": plain(asdict(command)),
         }  # fmt: skip
-    message = bytearray.fromhex(fire["message"])
-    out["refused"] = refused(bytes(message), device, platform)
+    out["refused"] = refused(bytes.fromhex(fire["message"]), device, platform)
     return out
 
 
 def commands() -> dict[str, PlatformCommand]:
     """One of every order; the first one to a gateway whose clock is unset."""
-    life = {"issued_ns": WALL, "expires_ns": WALL + 120_000_000_000}
+    life: dict[str, Any] = {"issued_ns": WALL, "expires_ns": WALL + 120_000_000_000}
     data = b"site: {id: tj-heping-0417}\n"
     args: dict[Order, dict[str, Any]] = {
         Order.DUTY: {"minutes": 10},
