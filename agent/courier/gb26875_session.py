@@ -17,7 +17,6 @@ from typing import Any
 from agent.courier.gb26875_book import Book, Message
 from agent.courier.gb26875_requests import answer_of
 from agent.courier.window import BatchId
-from config.centre_limits import GB26875_ORDER_AGAIN_NS
 from config.limits import (
     GB26875_BEAT_FAST_NS,
     GB26875_DENIED_WAIT_NS,
@@ -128,7 +127,7 @@ class Session:
         self._errors = 0
         self._skew_ns = 0
         self._duty_until_ns = 0
-        self._ordered_last: tuple[bytes, int] = (b"", 0)  # the latest order, and when it came
+        self._duty_asked: tuple[int, Stamp] = (0, Stamp())  # number and time of the question
 
     # --- what is to be told ---
 
@@ -381,16 +380,13 @@ class Session:
             self._reply(Command.DENY, frame.serial)
             return
         self._reply(Command.CONFIRM, frame.serial)
-        order = frame.serial.to_bytes(2, "little") + bytes(frame.time) + frame.data
-        same, came_ns = order == self._ordered_last[0], self._ordered_last[1]
-        self._ordered_last = (order, now_ns)
-        if same and now_ns - came_ns < GB26875_ORDER_AGAIN_NS:
-            return  # our confirmation was lost: it was carried out
         if unit.type == INITIALISE:
             self._initialise()
         elif unit.type == SET_CLOCK:
             self._clock(unit.objects[0].time)
-        else:
+        elif not self._duty_until_ns or self._duty_asked != (frame.serial, frame.time):
+            # The same one that comes again while it stands lacked our confirmation, nothing else.
+            self._duty_asked = (frame.serial, frame.time)
             minutes = max(1, unit.objects[0].minutes)
             self._duty_until_ns = now_ns + minutes * 60 * S
             self._calls.event("duty_check", {"minutes": minutes})

@@ -189,30 +189,6 @@ def test_faults_of_the_gateway_and_a_reset() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("hall.smoke", "^hall.smoke^"),
-        ('a]b|c^d"e', "^abcde^"),
-        ("x" * 40, f"^{'x' * 32}^"),
-        ("泵房.烟感_1", ""),
-        ("3号楼12层", ""),  # "312" would be another place
-        ("\x07\n", ""),
-    ],
-)
-def test_a_text_is_a_whole_name_in_plain_ascii_or_none(name: str, said: str) -> None:
-    (event,) = Book({"point/8": Place(8, name, "smoke")}, prealarm=True).take(
-        [change("point/8", NONE, FIRE)]
-    )
-    assert event.sia(text=True) == f"Nri1/FA0008{said}"
-    line = encode(
-        Format.SIA_DCS, 1, Account("1234"), f"#1234|{event.sia(text=True)}", WALL_NS, None, pad
-    )
-    found = SIAEvent.from_line(line.decode("ascii").strip())
-    assert found.valid_message
-    assert found.code == "FA"
-
-
 # --- the exchange -----------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""One zone number is one place, and the installer hears of the points that have none."""
+"""One zone number is one place, a name is told whole; the installer hears of points without one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from pysiaalarm.event import SIAEvent
 from typer.testing import CliRunner
 
 from agent.cli import check
 from agent.compile import check_file
 from agent.courier.dc09 import places_of
-from agent.courier.dc09_book import ZONE_MAX
-from agent.courier.dc09_frame import Format
+from agent.courier.dc09_book import ZONE_MAX, Book, Place
+from agent.courier.dc09_frame import Account, Format, encode
+from agent.uplink.events import EventRecord
 from config.ledger import HEADER, ledger_path
+from config.limits import S
 from config.plan import encode_plan
 
 SITE = """
@@ -106,3 +110,28 @@ def _plan() -> bytes:
 
 
 PLAN = _plan()
+WALL_NS = 1_795_000_000 * S
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hall.smoke", "^hall.smoke^"),
+        ('a]b|c^d"e', "^abcde^"),
+        ("x" * 40, f"^{'x' * 32}^"),
+        ("泵房.烟感_1", ""),
+        ("3号楼12层", ""),  # "312" would be another place
+        ("\x07\n", ""),
+    ],
+)
+def test_a_text_is_a_whole_name_in_plain_ascii_or_none(name: str, said: str) -> None:
+    (event,) = Book({"point/8": Place(8, name, "smoke")}, prealarm=True).take(
+        [EventRecord(b"s" * 16, 1, "point/8", "point", 0, WALL_NS, 2, 0, {"from": 0, "to": 1})]
+    )
+    assert event.sia(text=True) == f"Nri1/FA0008{said}"
+    line = encode(
+        Format.SIA_DCS, 1, Account("1234"), f"#1234|{event.sia(text=True)}", WALL_NS, None, bytes
+    )
+    found = SIAEvent.from_line(line.decode("ascii").strip())
+    assert found.valid_message
+    assert found.code == "FA"

@@ -241,16 +241,15 @@ def test_a_duty_check_is_asked_on_the_site_and_answered_or_missed() -> None:
     assert [e for e, _ in w.events][-1] == "duty_missed"
 
 
-def test_an_order_that_comes_again_is_confirmed_and_not_carried_out_again() -> None:
+def test_a_duty_check_that_comes_again_is_confirmed_and_not_asked_again() -> None:
     w = World()
     for _ in range(3):
         w.hear(7, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
-        w.hear(7, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
-    assert [f.command for _, f in w.sent] == [Command.CONFIRM] * 6
+    assert [f.command for _, f in w.sent] == [Command.CONFIRM] * 3
     assert w.duties == [10], "our confirmation was lost, nothing else"
-    w.run(41)
+    w.session.answer_duty(w.now_ns)
     w.hear(7, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
-    assert w.duties == [10, 10], "so much later it is another one"
+    assert w.duties == [10, 0, 10], "and now it is another one"
 
 
 def test_an_answer_to_the_centre_waits_for_no_backlog() -> None:
