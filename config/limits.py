@@ -293,6 +293,7 @@ MQTT_CONNACK_WAIT_NS = 3 * S  # silence after CONNECT: perhaps a broker of 3.1.1
 MQTT_LEGACY_NS = 3_600 * S  # for so long such a broker is not asked for version 5 again
 MQTT_ACK_BYTES_MAX = 4_096
 MQTT_PACKET_BYTES_MAX = BATCH_BYTES_MAX + 65_536
+MQTT_UNSENT_BYTES_MAX = 24 * 1024 * 1024  # not yet taken by the network
 
 # --- monitoring centres (GB/T 26875.3-2011) ---------------------------------------------------
 COURIER_EVENT_WORDS_MAX = 16  # kinds of events of one courier that wait to be put on record
@@ -354,6 +355,7 @@ TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
 
 assert COURIER_WINDOW + COURIER_FIRE_WINDOW < 20, "mosquitto drops a client that exceeds it"
 assert MQTT_CONNACK_WAIT_NS < MQTT_CONNECT_WAIT_NS
+assert (COURIER_WINDOW + COURIER_FIRE_WINDOW) * MQTT_PACKET_BYTES_MAX < MQTT_UNSENT_BYTES_MAX
 assert COURIER_ACK_WAIT_NS < COURIER_PROGRESS_NS, "a resend comes before the fault"
 assert MODBUS_READ_REGISTERS_MAX * 2 + 5 <= MODBUS_ADU_RTU_BYTES_MAX
 assert LINE_BUFFER_BYTES_MAX > MODBUS_ADU_TCP_BYTES_MAX
