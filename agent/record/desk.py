@@ -13,7 +13,7 @@ from agent.record.orders import Orders, Rules
 from agent.record.proposals import Proposals
 from agent.record.ring import Db
 from agent.record.settings import Settings
-from agent.record.store import Place
+from agent.record.survey import Place
 from config.limits import COURIER_STATE_TEXT_MAX, S
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world_record import GATEWAY, CourierEnd, FieldEnd, InLoop, World, event_at, make_plan, run
+from world_record import (
+    GATEWAY,
+    CourierEnd,
+    FieldEnd,
+    InLoop,
+    World,
+    event_at,
+    make_plan,
+    run,
+    verify,
+)
 
 from agent.core.types import ClockState
 from agent.ipc import Refused
@@ -114,10 +125,33 @@ def test_an_acknowledgement_reaches_the_field_once_and_is_on_record() -> None:
             assert [(b["order"], b["number"], b["outcome"]) for b in said] == [
                 ("acknowledge", 7, "done")
             ]
+        assert verify(s.world.state)[0] == 0, "the counter is no place of a lane"
         # The counter outlives the process.
         async with site(world=s.world) as again:
             assert await again.ask(again.made(Order.ACKNOWLEDGE, 7)) == "replayed"
             assert await again.ask(again.made(Order.ACKNOWLEDGE, 8)) == "done"
+        s.world.close()
+
+    run(test)
+
+
+def test_a_journal_put_back_from_a_copy_makes_no_old_command_new() -> None:
+    """The counter is as old as the copy: what was issued before the start counts as done."""
+
+    async def test() -> None:
+        async with site() as s:
+            assert await s.ask(s.made(Order.TIME, 1)) == "done"
+        copy = s.world.root / "copy"
+        shutil.copytree(s.world.state / "record", copy)
+        async with site(world=s.world) as s:
+            done = s.made(Order.ACKNOWLEDGE, 2, expires_ns=s.loop.clock.wall + COMMAND_LIFE_NS_MAX)
+            assert await s.ask(done) == "done"
+        shutil.rmtree(s.world.state / "record")
+        copy.rename(s.world.state / "record")
+        async with site(world=s.world) as s:
+            assert await s.ask(done) == "replayed"
+            s.loop.clock.move(COMMAND_EARLY_NS_MAX / S + 1)
+            assert await s.ask(s.made(Order.TIME, 3)) == "done"
         s.world.close()
 
     run(test)
