@@ -76,6 +76,7 @@ COMMAND_BYTES_MAX = 65_536
 COMMAND_LIFE_NS_MAX = 600 * S  # from issued to expires
 COMMAND_EARLY_NS_MAX = 120 * S  # a platform's clock may be ahead of ours by so much
 COMMANDS_PENDING_MAX = 8  # in a courier, until the record took them
+COMMAND_OUTCOMES_WAITING_MAX = 64  # that wait for room to be put on record
 DUTY_MINUTES_MAX = 10  # as long as the site waits for an answer, see DUTY_WAIT_NS
 PROPOSAL_BYTES_MAX = 49_152
 PROPOSALS_MAX = 8  # that are kept for somebody on the site; the oldest goes

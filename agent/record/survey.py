@@ -52,6 +52,7 @@ class Survey:
 
 
 def get_batch(db: sqlite3.Connection, lane: str, ordinal: int, seq: int) -> bytes | None:
+    """The bytes of one batch, None when it is not there. Raises Damaged."""
     found = db.execute(
         "SELECT bytes FROM batch WHERE lane=? AND ordinal=? AND seq=?", (lane, ordinal, seq)
     ).fetchone()
