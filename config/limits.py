@@ -76,6 +76,7 @@ COMMAND_BYTES_MAX = 65_536
 COMMAND_LIFE_NS_MAX = 600 * S  # from issued to expires
 COMMAND_EARLY_NS_MAX = 120 * S  # a platform's clock may be ahead of ours by so much
 COMMANDS_PENDING_MAX = 8  # in a courier, until the record took them
+COMMAND_OUTCOMES_WAITING_MAX = 64  # that wait for room to be put on record
 DUTY_MINUTES_MAX = 10  # as long as the site waits for an answer, see DUTY_WAIT_NS
 PROPOSAL_BYTES_MAX = 49_152
 PROPOSALS_MAX = 8  # that are kept for somebody on the site; the oldest goes
@@ -294,6 +295,7 @@ MQTT_CONNACK_WAIT_NS = 3 * S  # silence after CONNECT: perhaps a broker of 3.1.1
 MQTT_LEGACY_NS = 3_600 * S  # for so long such a broker is not asked for version 5 again
 MQTT_ACK_BYTES_MAX = 4_096
 MQTT_PACKET_BYTES_MAX = BATCH_BYTES_MAX + 65_536
+MQTT_UNSENT_BYTES_MAX = 24 * 1024 * 1024  # not yet taken by the network
 
 # --- monitoring centres (GB/T 26875.3-2011) ---------------------------------------------------
 COURIER_EVENT_WORDS_MAX = 16  # kinds of events of one courier that wait to be put on record
@@ -355,6 +357,7 @@ TRUST_FILE_BYTES_MAX = 64 * 1024 * 1024
 
 assert COURIER_WINDOW + COURIER_FIRE_WINDOW < 20, "mosquitto drops a client that exceeds it"
 assert MQTT_CONNACK_WAIT_NS < MQTT_CONNECT_WAIT_NS
+assert (COURIER_WINDOW + COURIER_FIRE_WINDOW) * MQTT_PACKET_BYTES_MAX < MQTT_UNSENT_BYTES_MAX
 assert COURIER_ACK_WAIT_NS < COURIER_PROGRESS_NS, "a resend comes before the fault"
 assert MODBUS_READ_REGISTERS_MAX * 2 + 5 <= MODBUS_ADU_RTU_BYTES_MAX
 assert LINE_BUFFER_BYTES_MAX > MODBUS_ADU_TCP_BYTES_MAX

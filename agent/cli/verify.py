@@ -39,6 +39,10 @@ from config.words import Lane
 EX_USAGE = 2
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _FILES = ("events.db", "telemetry.db")
+_BAD_FILE = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's module raises for rot: the other one when the rot is in a message of its own."""
+_NOT_DEVICES = ("platform.pub", "command.pub")
+"""Pinned keys beside the device's, that sign no record."""
 
 
 class Unusable(Exception):  # noqa: N818 -- it reaches a person as a problem
@@ -103,7 +107,7 @@ def _trust(path: Path, given: Path | None) -> Trust:
         files = sorted(source.glob("*.pub"))
         if not files:
             raise Unusable(f"{source}: expected *.pub files, found none")
-        return Trust(_public(file) for file in files if file.name != "platform.pub")
+        return Trust(_public(file) for file in files if file.name not in _NOT_DEVICES)
     if source.suffix == ".pub":
         return Trust([_public(source)])
     try:
@@ -151,7 +155,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     with contextlib.ExitStack() as stack:
         try:
             db = _open_read_only(path)
-        except sqlite3.Error:
+        except _BAD_FILE:
             copy = Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.name
             try:
                 for suffix in ("", "-wal"):
@@ -159,7 +163,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
                     if source.exists():
                         shutil.copyfile(source, copy.with_name(copy.name + suffix))
                 db = _open_read_only(copy)
-            except (OSError, sqlite3.Error) as e:
+            except (OSError, *_BAD_FILE) as e:
                 raise Unusable(f"{path}: it is not a journal that can be read: {e}") from None
         stack.callback(db.close)
         yield db
@@ -171,7 +175,7 @@ def _open_read_only(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA query_only=1")
         db.execute("BEGIN")
         db.execute("SELECT count(*) FROM epoch").fetchone()
-    except sqlite3.Error:
+    except _BAD_FILE:
         db.close()
         raise
     return db
@@ -203,7 +207,7 @@ def _rows(db: sqlite3.Connection, path: Path, audit: Audit, *, epochs: bool) -> 
                 audit.refused.append(f"{where}: {_misplaced(db, opened, bytes(message))}")
                 continue
             yield opened
-    except sqlite3.DatabaseError as e:
+    except _BAD_FILE as e:
         audit.refused_count += 1
         audit.refused.append(f"{path.name}: the file is damaged: {e}")
 
@@ -271,9 +275,10 @@ def _places(files: list[Path], audit: Audit) -> list[str]:
             try:
                 rows = db.execute(
                     "SELECT p.courier, p.lane, e.epoch, p.seq FROM place p "
-                    "JOIN epoch e ON e.ordinal = p.ordinal"
+                    "JOIN epoch e ON e.ordinal = p.ordinal "
+                    "WHERE p.courier <> ''"  # that one is the counter of commands
                 ).fetchall()
-            except sqlite3.DatabaseError as e:
+            except _BAD_FILE as e:
                 out.append(f"{path.name}: places cannot be read: {e}")
                 continue
         for courier, lane, epoch, seq in rows:

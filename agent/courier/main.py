@@ -154,7 +154,7 @@ class Courier:
             for task in tasks:
                 task.cancel()
         if self._link is not None:
-            self._link.publish(up_topic(self._task.gateway, "link"), b"offline", retain=True)
+            self._link.publish_once(up_topic(self._task.gateway, "link"), b"offline", retain=True)
             self._link.close()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_FLUSH_S):
@@ -215,7 +215,7 @@ class Courier:
             except (LinkError, SettingsProblem) as e:
                 self._relay.link_down(f"{self._task.settings.get('url')}: {e}")
             else:
-                link.publish(up_topic(self._task.gateway, "link"), b"online", retain=True)
+                link.publish_once(up_topic(self._task.gateway, "link"), b"online", retain=True)
                 self._relay.link_up(link)
                 self._tried = True
                 self._tell()
@@ -232,7 +232,8 @@ class Courier:
         dial = Dial(
             address=address(self._task.settings),  # each time: certificates get renewed
             client_id=f"embergate-{gateway}-{self._task.name}",
-            topics=(ack_topic(gateway), *commands),
+            topics=(),
+            wanted=(ack_topic(gateway), *commands),
             packet_bytes_max=_COMMAND_PACKET_BYTES_MAX if commands else _ACK_PACKET_BYTES_MAX,
             will=Will(up_topic(gateway, "link"), b"offline"),
         )

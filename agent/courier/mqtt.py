@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from paho.mqtt import client as paho
@@ -37,17 +37,21 @@ V311 = MQTTProtocolVersion.MQTTv311
 _VERSION_REFUSED = 0x84  # "Unsupported Protocol Version", 3.2.2.2; paho maps 3.1.1's code 1 to it
 NO_SUBSCRIBER = 0x10  # "No matching subscribers", 3.4.2.1: taken, and nobody is there
 FAILED = 0x80  # this and above: not taken
+_RETAIN_REFUSED = 0x9A  # "Retain not supported", 3.2.2.2: of a will that is to be retained
 RECEIVE_MAX_DEFAULT = 65_535
-_INFLIGHT = COURIER_WINDOW + COURIER_FIRE_WINDOW + 1  # and the link status
+_INFLIGHT = COURIER_WINDOW + COURIER_FIRE_WINDOW + 1
+_PUBLISH_OVERHEAD = 16  # fixed header, topic length, message id, properties
 
 
 class LinkError(Exception):
-    """A connection that did not come about, or ended. `version`: the broker has no such version."""
+    """A connection that did not come about, or ended. `version`: the broker has no such version;
+    `retain`: it retains nothing, and so refuses our will."""
 
-    def __init__(self, text: str, *, version: bool = False) -> None:
+    def __init__(self, text: str, *, version: bool = False, retain: bool = False) -> None:
         super().__init__(text)
         self.text = text
         self.version = version
+        self.retain = retain
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,13 @@ class Will:
 
     topic: str
     payload: bytes
+    retain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """How to connect. `topics` are subscribed before the connection counts as up."""
+    """How to connect. `topics` are subscribed before the connection counts as up; `wanted` too, and
+    a broker that refuses one of these is used all the same: a fire does not wait for a listener."""
 
     address: Address
     client_id: str
@@ -68,6 +74,7 @@ class Dial:
     packet_bytes_max: int  # larger packets from the broker end the connection
     will: Will | None = None
     receive_max: int = _INFLIGHT  # messages that the broker may send ahead of our PUBACK
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ class Link:
         self.version = version
         self.receive_max = RECEIVE_MAX_DEFAULT
         self.packet_max = 0xFFFF_FFFF
+        self.retains = True
+        self.refused: dict[str, str] = {}  # of the topics that were wanted: why not
         self._loop = asyncio.get_running_loop()
         self._wire = Wire(dial.packet_bytes_max)
         self._up: asyncio.Future[None] = self._loop.create_future()
@@ -113,16 +122,23 @@ class Link:
         """Publish at QoS 1; the message id, or None when it cannot go now."""
         if self._over:
             return None
-        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        info = self._client.publish(topic, payload, qos=1, retain=retain and self.retains)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._end(f"could not publish: {paho.error_string(info.rc)}")
             return None
         return info.mid
 
-    def publish_once(self, topic: str, payload: bytes) -> None:
-        """Publish at QoS 0: it arrives once or not at all, and takes no slot."""
-        if not self._over:
-            self._client.publish(topic, payload, qos=0)
+    def publish_once(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish at QoS 0: it arrives once or not at all, and takes no slot.
+
+        Not at all where the broker takes no packet of that size: it would end the connection.
+        """
+        if not self._over and self.takes(topic, payload):
+            self._client.publish(topic, payload, qos=0, retain=retain and self.retains)
+
+    def takes(self, topic: str, payload: bytes) -> bool:
+        """Whether the broker takes a packet of that size (MQTT 5, 3.2.2.3.6)."""
+        return len(payload) + len(topic.encode()) + _PUBLISH_OVERHEAD <= self.packet_max
 
     def close(self) -> None:
         """DISCONNECT and end; `ended` is not called. What was published before still goes out."""
@@ -198,7 +214,7 @@ class Link:
         if dial.address.username is not None:
             client.username_pw_set(dial.address.username, dial.address.password)
         if dial.will is not None:
-            client.will_set(dial.will.topic, dial.will.payload, qos=1, retain=True)
+            client.will_set(dial.will.topic, dial.will.payload, qos=1, retain=dial.will.retain)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
@@ -219,7 +235,8 @@ class Link:
         )
 
     def _subscribe(self) -> None:
-        self._client.subscribe([(topic, 1) for topic in self._dial.topics])
+        topics = (*self._dial.topics, *self._dial.wanted)
+        self._client.subscribe([(topic, 1) for topic in topics])
 
     # --- the library's callbacks ---
 
@@ -230,13 +247,17 @@ class Link:
             self._end("a second CONNACK")
             return
         if reason.is_failure:
-            refused_version = self.version == V5 and reason.value == _VERSION_REFUSED
             self._up.set_exception(
-                LinkError(f"the broker refused: {reason.getName()}", version=refused_version)
+                LinkError(
+                    f"the broker refused: {reason.getName()}",
+                    version=self.version == V5 and reason.value == _VERSION_REFUSED,
+                    retain=reason.value == _RETAIN_REFUSED,
+                )
             )
             return
         self.receive_max = getattr(properties, "ReceiveMaximum", RECEIVE_MAX_DEFAULT)
         self.packet_max = getattr(properties, "MaximumPacketSize", self.packet_max)
+        self.retains = bool(getattr(properties, "RetainAvailable", 1))
         self._up.set_result(None)
 
     def _on_subscribe(
@@ -244,7 +265,13 @@ class Link:
     ) -> None:
         if self._subscribed.done():
             return
-        bad = [reason for reason in reasons if reason.is_failure]
+        needed, wanted = len(self._dial.topics), self._dial.wanted
+        bad = [reason for reason in reasons[:needed] if reason.is_failure]
+        self.refused = {
+            topic: reason.getName()
+            for topic, reason in zip(wanted, reasons[needed:], strict=False)
+            if reason.is_failure
+        }
         if bad:
             self._subscribed.set_exception(
                 LinkError(f"the broker refused to subscribe: {bad[0].getName()}")
@@ -297,7 +324,10 @@ class Link:
     def _misc_now(self) -> None:
         if self._over:
             return
-        self._client.loop_misc()  # keep-alive: PINGREQ, and the end when none is answered
+        try:
+            self._client.loop_misc()  # keep-alive: PINGREQ, and the end when none is answered
+        except Exception as e:  # noqa: BLE001 -- or nobody would look after the connection any more
+            self._end(f"the connection ended: {type(e).__name__}")
         if not self._over:
             self._schedule_misc()
 
@@ -345,8 +375,19 @@ async def connect(dial: Dial, listener: Listener, *, legacy: bool = False) -> Li
     """A connection that is up and subscribed: version 5, or 3.1.1 where the broker has no more.
 
     The older protocol goes to the same address with the same TLS, and only after version 5 was
-    refused, or at once when that is known (`legacy`). Raises LinkError.
+    refused, or at once when that is known (`legacy`). A broker that retains nothing gets a will
+    that is not retained. Raises LinkError.
     """
+    try:
+        return await _connect(dial, listener, legacy=legacy)
+    except LinkError as e:
+        if not e.retain or dial.will is None:
+            raise
+    dial = replace(dial, will=replace(dial.will, retain=False))
+    return await _connect(dial, listener, legacy=legacy)
+
+
+async def _connect(dial: Dial, listener: Listener, *, legacy: bool) -> Link:
     if not legacy:
         link = Link(dial, V5, listener)
         try:

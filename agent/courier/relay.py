@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from agent.courier.acks import covered
@@ -36,7 +36,6 @@ _HELD = ("stale", "unknown_batch")
 _LEFT_OVER = ("unknown", "future", "mismatch")
 """Refusals after a verified signature that a batch of a record that died before can meet."""
 _LANE = re.compile(r"[a-z0-9_-]{1,32}")  # a level of a topic, no wildcard
-_PUBLISH_OVERHEAD = 16  # fixed header, topic length, message id, properties
 
 
 class Outlet(Protocol):
@@ -50,8 +49,11 @@ class Outlet(Protocol):
     def receive_max(self) -> int: ...
     @property
     def packet_max(self) -> int: ...
+    @property
+    def refused(self) -> Mapping[str, str]: ...
+    def takes(self, topic: str, payload: bytes) -> bool: ...
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int | None: ...
-    def publish_once(self, topic: str, payload: bytes) -> None: ...
+    def publish_once(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
 
 
 class RecordSide(Protocol):
@@ -273,8 +275,7 @@ class Relay:
         now_ns = self._now_ns()
         for batch in self.window.due(now_ns, only_fire=not link.writable):
             topic = up_topic(self._gateway, batch.id.lane)
-            size = len(batch.data) + len(topic.encode()) + _PUBLISH_OVERHEAD
-            if size > link.packet_max:
+            if not link.takes(topic, batch.data):
                 self._refusal = (
                     f"a batch of {len(batch.data)} bytes exceeds the broker's maximum packet size "
                     f"of {link.packet_max}"
@@ -313,10 +314,17 @@ class Relay:
         """Whether the destination is reached, and in words what is wrong or odd."""
         if self._link is None:
             return False, self._link_text[:COURIER_STATE_TEXT_MAX]
+        deaf = self._link.refused
+        if (why := deaf.get(ack_topic(self._gateway))) is not None:
+            text = f"the broker does not let this gateway read its acknowledgements: {why}"
+            return False, text[:COURIER_STATE_TEXT_MAX]
         if self._refusal:
             return False, self._refusal[:COURIER_STATE_TEXT_MAX]
         if self._no_subscriber:
             return False, "the broker has nobody who listens: the platform's receiver is away"
         if self._stalled(self._now_ns()):
             return False, f"no acknowledgement from the platform for {COURIER_PROGRESS_NS // S} s"
-        return True, (self._ack_problem or self._record_problem)[:COURIER_STATE_TEXT_MAX]
+        text = self._ack_problem or self._record_problem
+        if not text and (why := deaf.get(command_topic(self._gateway))) is not None:
+            text = f"the broker does not let this gateway read its commands: {why}"
+        return True, text[:COURIER_STATE_TEXT_MAX]

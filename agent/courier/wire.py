@@ -9,16 +9,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from config.limits import MQTT_UNSENT_BYTES_MAX
+
+_PUBLISH_AT_QOS_2 = 0x34  # 3.3.1: type 3, and QoS in bits 2 and 1; 3 is malformed, and as bad
+
 
 class PacketTooLarge(Exception):  # noqa: N818 -- the name says it
     """A packet announces more bytes than are ever expected here."""
+
+
+class PacketNotAskedFor(Exception):  # noqa: N818 -- the name says it
+    """A packet that no broker sends us that keeps to what was subscribed."""
 
 
 class PacketGuard:
     """Follows the fixed headers of a stream of MQTT packets and refuses a large one.
 
     MQTT 5, 2.1.4: a variable byte integer of at most four bytes after the first byte. Without
-    this a broker, or whoever sits there, could make the library gather 256 MB.
+    this a broker, or whoever sits there, could make the library gather 256 MB. Nothing is
+    subscribed at QoS 2, and what comes at it anyway the library would keep until it is released:
+    65,535 messages of that size.
     """
 
     def __init__(self, packet_bytes_max: int) -> None:
@@ -28,7 +38,7 @@ class PacketGuard:
         self._digits = -1  # -1: the first byte comes next
 
     def feed(self, data: bytes) -> None:
-        """Follow some bytes. Raises PacketTooLarge."""
+        """Follow some bytes. Raises PacketTooLarge, PacketNotAskedFor."""
         at = 0
         while at < len(data):
             if self._body:
@@ -39,6 +49,8 @@ class PacketGuard:
             byte = data[at]
             at += 1
             if self._digits < 0:
+                if byte & 0xF4 == _PUBLISH_AT_QOS_2:
+                    raise PacketNotAskedFor("a message at QoS 2")
                 self._digits = self._length = 0
                 continue
             self._length |= (byte & 0x7F) << (7 * self._digits)
@@ -73,7 +85,7 @@ class Wire(asyncio.Protocol):
         """Bytes for the library."""
         try:
             self._guard.feed(data)
-        except PacketTooLarge as e:
+        except (PacketTooLarge, PacketNotAskedFor) as e:
             self._end(f"the broker sent {e}")
             return
         self._inbox += data
@@ -123,9 +135,14 @@ class Wire(asyncio.Protocol):
         return data
 
     def send(self, data: bytes) -> int:
-        """All of it is taken: how much is under way is bounded by the window, not here."""
+        """All of it is taken: how much is under way is bounded by the window.
+
+        What a broker makes us answer is not: one that sends on and on and reads nothing is left.
+        """
         if self._transport is None or self._transport.is_closing():
             raise ConnectionError("the connection is closed")
+        if self._transport.get_write_buffer_size() > MQTT_UNSENT_BYTES_MAX:
+            raise ConnectionError("the broker does not read")
         self._transport.write(bytes(data))
         return len(data)
 

@@ -18,7 +18,8 @@ from agent.record.ring import Db, db_of
 from agent.record.sealer import Number
 from agent.record.settings import Settings
 from agent.record.shelf import Shelf
-from agent.record.store import Place, Row, Store
+from agent.record.store import Row, Store
+from agent.record.survey import Place
 from agent.record.told import Told
 from agent.record.unsigned import Said, notice_of, take_delivered
 from config.limits import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,8 @@ from agent.record.orders import Orders, Rules
 from agent.record.proposals import Proposals
 from agent.record.ring import Db
 from agent.record.settings import Settings
-from agent.record.store import Place
-from config.limits import COURIER_STATE_TEXT_MAX, S
+from agent.record.survey import Place
+from config.limits import COMMAND_OUTCOMES_WAITING_MAX, COURIER_STATE_TEXT_MAX, S
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Desk:
         self._put_on_record = put_on_record
         self._proposals = Proposals(settings.directory / "proposals")
         self._duty_until_ns: dict[str, int] = {}
+        self._unsaid: deque[Mapping[str, Any]] = deque(maxlen=COMMAND_OUTCOMES_WAITING_MAX)
         site = settings.site
         rules = Rules(site.gateway, settings.commander, site.orders, settings.chance)
         self.orders = Orders(rules, self, places, settings.clock.now, forgot=forgot)
@@ -80,7 +82,8 @@ class Desk:
     # --- time ---
 
     def tick(self, now_ns: int) -> None:
-        """End duty checks that nobody answered."""
+        """End duty checks that nobody answered; say what could not be said."""
+        self._say()
         for courier in [c for c, until_ns in self._duty_until_ns.items() if now_ns >= until_ns]:
             self._end_duty(courier)
             self.put_on_record({"event": "duty_missed", "courier": courier})
@@ -105,8 +108,13 @@ class Desk:
         return True
 
     def put_on_record(self, body: Mapping[str, Any]) -> None:
-        """An event of the record itself."""
-        self._put_on_record(body)
+        """An event of the record itself; with no room for it in memory, as soon as there is."""
+        self._unsaid.append(body)
+        self._say()
+
+    def _say(self) -> None:
+        while self._unsaid and self._put_on_record(self._unsaid[0]) is not None:
+            self._unsaid.popleft()
 
     def acknowledge(self, who: str) -> bool:
         """Tell the field process."""

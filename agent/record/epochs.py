@@ -17,6 +17,13 @@ _EVENT_LANES = (Lane.TABLE, Lane.FIRE, Lane.EVENT)
 _TELEMETRY_LANES = (Lane.TELEMETRY, Lane.SUMMARY)
 
 
+def known_epochs(events: Opening, telemetry: Opening) -> dict[int, EpochPlace]:
+    """Every epoch of both files by its ordinal. The events' file has the signed batches that opened
+    them: its word counts, and what is whole counts more than what was salvaged."""
+    surveys = (telemetry.salvaged, events.salvaged, telemetry.survey, events.survey)
+    return {epoch.ordinal: epoch for survey in surveys for epoch in survey.epochs}
+
+
 def next_epoch(
     events: Opening, telemetry: Opening, hint: EpochPlace | None, software: str
 ) -> tuple[EpochPlace | None, EpochData]:
@@ -24,10 +31,7 @@ def next_epoch(
 
     hint: the epoch that was last opened in this boot, in case it never reached the disk.
     """
-    known: dict[int, EpochPlace] = {}
-    for opening in (events, telemetry):
-        for survey in (opening.survey, opening.salvaged):
-            known |= {e.ordinal: e for e in survey.epochs}
+    known = known_epochs(events, telemetry)
     # Files that can be read and know of no epoch, when one was opened: not the files of before.
     replaced = hint is not None and not known and not events.error
     if hint is not None:

@@ -25,6 +25,7 @@ from config.words import Lane
 
 EVENT_BYTES_MAX = 64 * 1024
 _EVENT_BATCH_BYTES = 256 * 1024
+_POLL_MAX = 2**32 - 1
 
 
 class Intake:
@@ -93,7 +94,10 @@ class Intake:
         last = self._taken
         for row in rows:
             seq = row[0] if isinstance(row, list) and row else None
-            if not isinstance(seq, int) or seq <= last:
+            if type(seq) is not int or seq <= last:
+                continue
+            if seq > check.UINT_MAX:  # it would be the mark of all before it
+                self.malformed += 1
                 continue
             last = seq
             if seq in self._ahead:
@@ -190,10 +194,13 @@ class Intake:
     def telemetry(self, blocks: Sequence[Any], dropped: Mapping[Any, Any], now: Now) -> None:
         """Gather blocks; those taken in before are passed over."""
         for poll, readings in dropped.items():
-            self._drop({int(poll): int(readings)})
+            if 0 <= int(poll) <= _POLL_MAX and int(readings) >= 0:
+                self._drop({int(poll): int(readings)})
+            else:
+                self.malformed += 1
         for row in blocks:
             seq = row[0] if isinstance(row, list) and row else None
-            if not isinstance(seq, int) or seq <= self._telemetry_taken:
+            if type(seq) is not int or not self._telemetry_taken < seq <= check.UINT_MAX:
                 continue
             self._telemetry_taken = seq
             try:
@@ -270,7 +277,7 @@ class Intake:
 
     def _drop(self, counts: Mapping[int, int]) -> None:
         for poll, readings in counts.items():
-            self._dropped[poll] = self._dropped.get(poll, 0) + readings
+            self._dropped[poll] = min(check.UINT_MAX, self._dropped.get(poll, 0) + readings)
 
     def _entry(self, sealed: Sealed, now: Now) -> Entry:
         self._shelf.added(sealed.number)

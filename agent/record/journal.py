@@ -20,7 +20,8 @@ from agent.record.reserve import Reserve, free_bytes
 from agent.record.ring import Db, Entry, Ring, db_of
 from agent.record.sealer import EpochPlace
 from agent.record.soundness import Judge
-from agent.record.store import Store, Survey, is_damage
+from agent.record.store import Store
+from agent.record.survey import Damaged, Survey, is_damage
 from agent.record.wear import Wear
 from agent.record.worker import Worker
 from config.limits import (
@@ -334,7 +335,7 @@ class Journal:
             raise StoreBusy(f"{db}.db does not answer")
         try:
             return await file.worker.ask(job)
-        except (sqlite3.Error, OSError, queue.Full) as e:
+        except (Damaged, UnicodeDecodeError, sqlite3.Error, OSError, queue.Full) as e:
             if is_damage(e):
                 self._failed(file, e)
             raise StoreBusy(f"{db}.db: {e}") from e

@@ -18,7 +18,8 @@ from agent.record.again import Again, Fetch
 from agent.record.ring import Ring
 from agent.record.sealer import Number
 from agent.record.shelf import Shelf
-from agent.record.store import Place, Row
+from agent.record.store import Row
+from agent.record.survey import Place
 from agent.uplink.batch import hash_of
 from config.limits import (
     COURIER_ACK_WAIT_NS,

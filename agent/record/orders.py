@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from agent.core.types import ClockState, Now
 from agent.ipc import Refused
-from agent.record.store import Place
+from agent.record.survey import Place
 from agent.uplink.command import NONCE_BYTES, Order, PlatformCommand, open_command
 from agent.uplink.cose import Trust
 from agent.uplink.errors import UplinkError

@@ -11,7 +11,8 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.record.store import Store, Survey, is_damage, read_only_survey, sync_directory
+from agent.record.store import Store, read_only_survey, sync_directory
+from agent.record.survey import ForeignFile, Survey, is_damage
 from config.limits import DAMAGED_FILES_KEPT
 
 
@@ -48,6 +49,7 @@ def marker_of(path: Path) -> Path:
 def open_store(store: Store) -> Opening:
     """Open a store; never raises for a bad file or a bad disk."""
     marker = marker_of(store.path)
+    ours = True
     try:
         if marker.exists():
             return _set_aside(store, "found damaged while it was in use")
@@ -60,18 +62,18 @@ def open_store(store: Store) -> Opening:
     except Exception as e:
         if not is_damage(e):
             raise
-        reason = str(e)
+        reason, ours = str(e), not isinstance(e, ForeignFile)
     try:
-        return _set_aside(store, reason)
+        return _set_aside(store, reason, ours=ours)
     except (sqlite3.Error, OSError) as e:
         return _not_writable(store, e)
 
 
-def _set_aside(store: Store, reason: str) -> Opening:
+def _set_aside(store: Store, reason: str, *, ours: bool = True) -> Opening:
     store.close()
     salvaged = Survey()
     with contextlib.suppress(Exception):  # whatever the damage raises: nothing is salvaged then
-        salvaged = read_only_survey(store.path)
+        salvaged = read_only_survey(store.path) if ours else salvaged
     path = store.path
     kept = [path.with_name(f"{path.name}.damaged-{n}") for n in range(1, DAMAGED_FILES_KEPT + 1)]
     free = [target for target in kept if not target.exists()]

@@ -13,7 +13,7 @@ from agent.ipc import Connection, Handler, Message, Refused, Role
 from agent.record.alarm_state import UNREADABLE, AlarmStateFiles
 from agent.record.clockwatch import ClockWatch
 from agent.record.couriers import Couriers
-from agent.record.epochs import next_epoch
+from agent.record.epochs import known_epochs, next_epoch
 from agent.record.evict import Cut, declare, plan_cuts
 from agent.record.hint import read_hint, write_hint
 from agent.record.intake import Intake
@@ -21,7 +21,7 @@ from agent.record.journal import Journal, StoreBusy
 from agent.record.logbook import log_rows
 from agent.record.messages import duty_is_answered, notice, raw_of, rows_of
 from agent.record.ring import Db, Entry, db_of
-from agent.record.sealer import EpochPlace, Number, Sealer
+from agent.record.sealer import Number, Sealer
 from agent.record.settings import SOFTWARE, Settings
 from agent.record.shelf import Shelf
 from agent.record.soundness import judge_by
@@ -52,7 +52,7 @@ class Service:
         self.why = ""
         self.journal = Journal(
             settings.directory, settings.clock.mono_ns, self, settings.make_store, settings.free,
-            judge_by(settings.signer),
+            judge_by(settings.signer, settings.site.gateway),
         )  # fmt: skip
         self._alarm_files = AlarmStateFiles(settings.directory)
         self._alarm_worker = Worker("alarm-state", self._alarm_files, settings.clock.mono_ns)
@@ -97,16 +97,16 @@ class Service:
         self._place = sealer.place
         with contextlib.suppress(OSError):  # tmpfs; only a start without a disk misses it
             write_hint(hint_path, owner, sealer.place)
-        epochs: dict[int, EpochPlace] = {}
-        for opening in (events, telemetry):
-            epochs |= {e.ordinal: e for x in (opening.survey, opening.salvaged) for e in x.epochs}
+        epochs = known_epochs(events, telemetry)
         epochs[sealer.place.ordinal] = sealer.place
         surveys = [opening.survey for opening in openings.values()]
         self._shelf = Shelf(epochs.values(), surveys, sealer.place.ordinal)
         self.journal.begin(list(epochs.values()))
         places = [place for survey in surveys for place in survey.places]
         self._intake = Intake(sealer, self.journal, self._shelf, s.site, s.chance(16))
+        # The counter of commands may be older than we are: damaged, or put back from a copy.
         forgot = bool(events.damage or events.error or events.tail_lost)
+        forgot |= before is not None and (Lane.EPOCH, before.ordinal) not in events.survey.ranges
         self._couriers = Couriers(self, self._shelf, self._intake, places, forgot=forgot)
         self._couriers.save_places()
         for db in Db:

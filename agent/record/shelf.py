@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent.record.sealer import EpochPlace, Number
-from agent.record.store import Survey
+from agent.record.survey import Survey
 
 
 class Shelf:

@@ -20,6 +20,13 @@ from agent.uplink.errors import UplinkError
 Judge = Callable[[str, int, bytes], str]
 """(lane, seq, bytes of a row) -> what is wrong with them, "" when nothing is."""
 
+
+class Foreign(str):
+    """Such a verdict: they are whole, and of another gateway. Nothing of that file is ours."""
+
+    __slots__ = ()
+
+
 _MAGIC = (0x377F0682, 0x377F0683)  # https://sqlite.org/fileformat2.html#walformat
 _HEADER = struct.Struct(">8I")  # magic, format, page size, checkpoint, salt, salt, check, check
 _FRAME = struct.Struct(">4I")  # page, size of the database after a commit or 0, salt, salt
@@ -27,7 +34,7 @@ _FRAME_BYTES = 24
 _HEADER_BYTES = 32
 
 
-def judge_by(signer: Signer) -> Judge:
+def judge_by(signer: Signer, gateway: str) -> Judge:
     """Judges by our own signature. A batch of an earlier key is only read."""
     trust = Trust([TrustedKey(signer.public)])
 
@@ -41,6 +48,8 @@ def judge_by(signer: Signer) -> Judge:
                 batch = decode_payload(decode(data[1:])[2])
             except (UplinkError, TypeError, LookupError) as unreadable:
                 return f"{lane} {seq}: {unreadable}"
+        if batch.gateway != gateway:
+            return Foreign(f"{lane} {seq}: of gateway {batch.gateway!r}, this is {gateway!r}")
         found = (batch.lane, batch.seq)
         return "" if found == (lane, seq) else f"{lane} {seq}: holds {found[0]} {found[1]}"
 

@@ -8,22 +8,25 @@ rows, so a transaction touches two or three pages and not six.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.record.ring import Entry
 from agent.record.sealer import EpochPlace
-from agent.record.soundness import Judge, read_wal
-from agent.uplink.batch import decode_payload
-from agent.uplink.cbor import decode
-from agent.uplink.errors import UplinkError
-from agent.uplink.events import Head, decode_epoch
+from agent.record.soundness import Foreign, Judge, read_wal
+from agent.record.survey import (
+    Damaged,
+    ForeignFile,
+    Place,
+    Survey,
+    get_batch,
+    mend_epochs,
+    survey_of,
+)
 from config.limits import FETCH_BYTES_MAX, STORE_CHECK_BYTES_MAX, WAL_BYTES_MAX, WALL_NS_MIN
-from config.words import Lane
 
 _SCHEMA_VERSION = 1
 _PAGE_BYTES = 4096
@@ -51,38 +54,6 @@ _INSERT = (
     "INSERT OR IGNORE INTO batch (lane, ordinal, seq, wall, session, mark, bytes) "
     "VALUES (?,?,?,?,?,?,?)"
 )
-_CORRUPT = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
-
-Place = tuple[str, str, int, int]  # courier, lane, ordinal, seq
-
-
-class Damaged(Exception):  # noqa: N818 -- a state of the file, not a failure of the program
-    """The file is not a whole journal."""
-
-
-def is_damage(error: Exception) -> bool:
-    """Whether an error says that the file itself is bad, and not the disk or the moment."""
-    if isinstance(error, Damaged):
-        return True
-    code = getattr(error, "sqlite_errorcode", 0) or 0
-    return isinstance(error, sqlite3.DatabaseError) and (code & 0xFF) in _CORRUPT
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What a file holds.
-
-    ranges: (lane, ordinal) -> (first seq, last seq). heads: lane -> its last batch. named: what
-    the newest epoch in the file says of the heads before it.
-    """
-
-    epochs: tuple[EpochPlace, ...] = ()
-    ranges: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
-    heads: dict[str, Head] = field(default_factory=dict)
-    session: bytes = b""
-    mark: int = 0
-    places: tuple[Place, ...] = ()
-    named: dict[str, Head] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +93,9 @@ class Store:
         db = sqlite3.connect(self.path, isolation_level=None, cached_statements=32)
         try:
             self._prepare(db, check=check)
-            survey = _survey(db)
+            survey = survey_of(db)
             self._judge_heads(db, survey)
+            mend_epochs(db, survey)
         except BaseException:
             db.close()
             raise
@@ -139,12 +111,14 @@ class Store:
         """The new epoch will name them: they must be what was sealed."""
         for lane, head in survey.heads.items():
             ordinal = max(of for name, of in survey.ranges if name == lane)
-            self._judge(_get(db, lane, ordinal, head.seq) or b"", lane, head.seq)
+            self._judge(get_batch(db, lane, ordinal, head.seq) or b"", lane, head.seq)
 
     def _judge(self, data: bytes, lane: str, seq: int) -> None:
-        wrong = self.judge(lane, seq, data)
+        # What rot makes of a row may be of any kind.
+        wrong = self.judge(lane, seq, data) if isinstance(data, bytes) else f"{lane} {seq}: no blob"
         if wrong:
-            raise Damaged(f"{self.path}: {wrong}")
+            kind = ForeignFile if isinstance(wrong, Foreign) else Damaged
+            raise kind(f"{self.path}: {wrong}")
 
     def _look_behind(self, db: sqlite3.Connection) -> None:
         """Compare the WAL, before anything is written, with what SQLite makes of it."""
@@ -162,6 +136,8 @@ class Store:
             self.tail_lost = f"its last {lost} transactions cannot be read: the WAL is damaged"
 
     def _prepare(self, db: sqlite3.Connection, *, check: bool) -> None:
+        # Rot in a lane's name is no text any more: met as a name that is wrong, not as an error.
+        db.text_factory = lambda data: data.decode(errors="replace")
         db.execute(f"PRAGMA page_size={_PAGE_BYTES}")
         db.execute("PRAGMA mmap_size=0")
         db.execute("PRAGMA cache_size=-256")
@@ -292,7 +268,7 @@ class Store:
 
     def get(self, lane: str, ordinal: int, seq: int) -> bytes | None:
         """The bytes of one batch."""
-        return _get(self._open(), lane, ordinal, seq)
+        return get_batch(self._open(), lane, ordinal, seq)
 
     def scrub(self, after: int, limit: int) -> int:
         """Judge the next rows by id; the id of the last of them, 0 at the end. Raises Damaged."""
@@ -300,7 +276,7 @@ class Store:
             "SELECT id, lane, seq, bytes FROM batch WHERE id>? ORDER BY id LIMIT ?", (after, limit)
         ).fetchall()  # fmt: skip
         for _, lane, seq, data in rows:
-            self._judge(bytes(data), lane, seq)
+            self._judge(data, lane, seq)
         return int(rows[-1][0]) if len(rows) == limit else 0
 
     def log(
@@ -363,60 +339,9 @@ def read_only_survey(path: Path) -> Survey:
     """
     db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, isolation_level=None)
     try:
-        return _survey(db)
+        return survey_of(db)
     finally:
         db.close()
-
-
-def _get(db: sqlite3.Connection, lane: str, ordinal: int, seq: int) -> bytes | None:
-    found = db.execute(
-        "SELECT bytes FROM batch WHERE lane=? AND ordinal=? AND seq=?", (lane, ordinal, seq)
-    ).fetchone()
-    return None if found is None else bytes(found[0])
-
-
-def _survey(db: sqlite3.Connection) -> Survey:
-    epochs = tuple(
-        EpochPlace(*row) for row in db.execute("SELECT ordinal, epoch, hash FROM epoch ORDER BY 1")
-    )
-    by_ordinal = {e.ordinal: e.epoch for e in epochs}
-    ranges = {
-        (str(lane), int(ordinal)): (int(first), int(last))
-        for lane, ordinal, first, last in db.execute(
-            "SELECT lane, ordinal, min(seq), max(seq) FROM batch GROUP BY lane, ordinal"
-        )
-    }
-    heads: dict[str, Head] = {}
-    for (lane, ordinal), (_, last) in sorted(ranges.items()):
-        if ordinal not in by_ordinal:
-            raise Damaged(f"a batch of {lane} belongs to epoch {ordinal}, which the file lacks")
-        heads[lane] = Head(by_ordinal[ordinal], last, b"")  # the greatest ordinal comes last
-    for lane, head in heads.items():
-        ordinal = max(o for (name, o) in ranges if name == lane)
-        (data,) = db.execute(
-            "SELECT bytes FROM batch WHERE lane=? AND ordinal=? AND seq=?",
-            (lane, ordinal, head.seq),
-        ).fetchone()
-        heads[lane] = Head(head.epoch, head.seq, hashlib.sha256(data).digest())
-    last_mark = db.execute(
-        "SELECT session, mark FROM batch WHERE session IS NOT NULL ORDER BY id DESC LIMIT 1"
-    ).fetchone()
-    places = tuple(db.execute("SELECT courier, lane, ordinal, seq FROM place"))
-    session, mark = last_mark or (b"", 0)
-    return Survey(epochs, ranges, heads, session, mark, places, _named(db, ranges))
-
-
-def _named(
-    db: sqlite3.Connection, ranges: dict[tuple[str, int], tuple[int, int]]
-) -> dict[str, Head]:
-    opened = [ordinal for lane, ordinal in ranges if lane == Lane.EPOCH]
-    if not opened:
-        return {}
-    data = _get(db, Lane.EPOCH, max(opened), max(opened)) or b""
-    try:
-        return dict(decode_epoch(decode_payload(decode(data[1:])[2]).data).heads)
-    except (UplinkError, TypeError, LookupError) as e:
-        raise Damaged(f"the batch of epoch {max(opened)} cannot be read: {e}") from None
 
 
 def _roll_back(db: sqlite3.Connection) -> None:

@@ -95,7 +95,9 @@ def _args(order: Order, value: Any) -> dict[str, Any]:
         raise UplinkError("malformed", f"{order}: expected the arguments {sorted(wanted)}")
     if order is Order.DUTY:
         minutes = check.uint(value["minutes"], "minutes", DUTY_MINUTES_MAX)
-        return {"minutes": max(1, minutes)}
+        if not minutes:
+            raise UplinkError("malformed", f"minutes: expected 1 to {DUTY_MINUTES_MAX}, found 0")
+        return {"minutes": minutes}
     if order is Order.PROPOSE:
         kind = check.text(value["kind"], "kind", 32)
         if kind not in PROPOSALS:

@@ -262,11 +262,12 @@ class Packet:
         return self.body[6]
 
     def publish(self, v5: bool) -> tuple[str, int, bytes]:
-        """(topic, message id, payload) of a PUBLISH at QoS 1."""
+        """(topic, message id, payload) of a PUBLISH; at QoS 0 its id is 0."""
         size = int.from_bytes(self.body[:2], "big")
         topic = self.body[2 : 2 + size].decode()
-        mid = int.from_bytes(self.body[2 + size : 4 + size], "big")
-        at = 4 + size
+        at, mid = 2 + size, 0
+        if self.first & 6:
+            mid, at = int.from_bytes(self.body[at : at + 2], "big"), at + 2
         if v5:
             found = read_varint(self.body, at)
             assert found
@@ -339,14 +340,13 @@ class Peer:
         self.send(bytes([0x90, 4]) + subscribe.body[:2] + bytes([0, 1]))
 
     async def batch(self) -> tuple[str, int, bytes]:
-        """The next PUBLISH that is not the link status; others are answered on the way."""
+        """The next PUBLISH that is not the link status; pings are answered on the way."""
         while True:
             packet = await self.packet()
             if packet.kind == 3:
                 topic, mid, payload = packet.publish(v5=True)
                 if not topic.endswith("/up/link"):
                     return topic, mid, payload
-                self.puback(mid)
             elif packet.kind == 12:
                 self.send(b"\xd0\x00")
 

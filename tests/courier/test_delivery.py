@@ -365,6 +365,53 @@ def test_a_broker_that_never_acknowledges_gets_no_more_than_the_window() -> None
     scripted(broker, scene)
 
 
+def test_a_broker_that_takes_one_message_at_a_time_gets_one_at_a_time() -> None:
+    """Its limit holds for everything at QoS 1: the status of the link must not take the place."""
+    waiting: list[int] = []
+    seen: list[str] = []
+
+    async def broker(peer: Peer) -> None:
+        await peer.welcome(bytes([0x21, 0, 1]))
+        while True:
+            packet = await peer.packet()
+            if packet.kind == 3 and packet.first & 6:
+                topic, mid, _ = packet.publish(v5=True)
+                waiting.append(mid)
+                seen.append(topic.rsplit("/", 1)[1])
+
+    async def scene(script: Script, record: RecordPeer) -> None:
+        for n in range(8):
+            record.offer("fire" if n > 5 else "event", n, b"data-%d-" % n)
+        while len(seen) < 8:
+            await until(lambda: bool(waiting), "the next")
+            assert len(waiting) == 1
+            script.peers[0].puback(waiting.pop())
+        assert len(script.peers) == 1
+        assert sorted(seen) == ["event"] * 6 + ["fire"] * 2
+
+    scripted(broker, scene)
+
+
+def test_acknowledgements_that_may_not_be_read_are_told_and_batches_leave_all_the_same() -> None:
+    seen: list[bytes] = []
+
+    async def broker(peer: Peer) -> None:
+        await peer.packet()
+        peer.send(b"\x20\x03\x00\x00\x00")
+        subscribe = await peer.packet()
+        peer.send(b"\x90\x04" + subscribe.body[:2] + b"\x00\x87")
+        while True:
+            seen.append((await peer.batch())[2])
+
+    async def scene(script: Script, record: RecordPeer) -> None:
+        record.offer("fire", 0, b"fire-0-")
+        await until(lambda: seen == [b"fire-0-"], "the fire")
+        words = "does not let this gateway read its acknowledgements: Not authorized"
+        await until(lambda: any(not up and words in t for up, t in record.states), "the state")
+
+    scripted(broker, scene)
+
+
 def test_receive_maximum_and_packet_size_of_the_broker_are_kept() -> None:
     seen: list[bytes] = []
 

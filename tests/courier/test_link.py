@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -191,6 +192,91 @@ def test_a_refused_subscription_is_an_error() -> None:
     async def client(script: Script) -> None:
         with pytest.raises(LinkError, match="refused to subscribe: Not authorized"):
             await connect(dial(script.port), Ears().listener)
+
+    play(broker, client)
+
+
+def test_a_topic_that_is_only_wanted_may_be_refused() -> None:
+    """Fires go out also through a broker that does not let the gateway read."""
+
+    async def broker(peer: Peer) -> None:
+        await peer.packet()
+        peer.send(b"\x20\x03\x00\x00\x00")
+        subscribe = await peer.packet()
+        assert b"down/ack" in subscribe.body
+        assert b"down/command" in subscribe.body
+        peer.send(b"\x90\x05" + subscribe.body[:2] + b"\x00\x01\x87")
+        await linger(peer)
+
+    async def client(script: Script) -> None:
+        command = "embergate/1/g/down/command"
+        link = await connect(replace(dial(script.port), wanted=(command,)), Ears().listener)
+        assert link.refused == {command: "Not authorized"}
+        link.close()
+        await link.gone()
+
+    play(broker, client)
+
+
+def test_a_broker_that_retains_nothing_is_used_without() -> None:
+    async def broker(peer: Peer) -> None:
+        hello = await peer.packet()
+        if hello.body[7] & 0x20:
+            peer.send(b"\x20\x03\x00\x9a\x00")
+            await linger(peer)
+        peer.send(b"\x20\x05\x00\x00\x02\x25\x00")
+        subscribe = await peer.packet()
+        peer.send(b"\x90\x04" + subscribe.body[:2] + b"\x00\x01")
+        await linger(peer)
+
+    async def client(script: Script) -> None:
+        link = await connect(dial(script.port), Ears().listener)
+        assert [p.packets[0].body[7] & 0x24 for p in script.peers] == [0x24, 0x04], "a will in both"
+        link.publish_once("embergate/1/g/up/link", b"online", retain=True)
+        link.publish("embergate/1/g/up/link", b"online", retain=True)
+        packets = script.peers[1].packets
+        await until(lambda: len(packets) == 4, "both")
+        assert [p.first for p in packets[2:]] == [0x30, 0x32]
+        link.close()
+        await link.gone()
+
+    play(broker, client)
+
+
+def test_what_the_broker_finds_too_large_is_not_said_once() -> None:
+    async def broker(peer: Peer) -> None:
+        await peer.welcome(bytes([0x27, 0, 0, 0, 64]))
+        await linger(peer)
+
+    async def client(script: Script) -> None:
+        link = await connect(dial(script.port), Ears().listener)
+        for size in (64, 8):
+            link.publish_once("embergate/1/g/up/heartbeat", bytes(size))
+        packets = script.peers[0].packets
+        await until(lambda: len(packets) == 3, "the small one")
+        assert packets[2].publish(v5=True)[2] == bytes(8)
+        link.close()
+        await link.gone()
+
+    play(broker, client)
+
+
+@pytest.mark.parametrize("first", [0x34, 0x3D, 0x36])
+def test_a_message_at_qos_2_ends_the_connection(first: int) -> None:
+    """Nothing is subscribed at it; the library would keep each until it is released."""
+
+    async def broker(peer: Peer) -> None:
+        await peer.welcome()
+        await peer.batch()
+        peer.send(bytes([first, 6, 0, 1, 97, 0, 1, 0]))
+        await linger(peer)
+
+    async def client(script: Script) -> None:
+        ears = Ears()
+        link = await connect(dial(script.port), ears.listener)
+        link.publish("embergate/1/g/up/event", b"x")
+        await until(lambda: bool(ears.ended), "the end")
+        assert ears.ended == ["the broker sent a message at QoS 2"]
 
     play(broker, client)
 

@@ -33,6 +33,7 @@ class Wire:
     writable: bool = True
     receive_max: int = 65_535
     packet_max: int = 1 << 28
+    refused: dict[str, str] = field(default_factory=dict)
     sent: list[tuple[str, bytes]] = field(default_factory=list)
     once: list[tuple[str, bytes]] = field(default_factory=list)
 
@@ -40,7 +41,10 @@ class Wire:
         self.sent.append((topic, payload))
         return len(self.sent)
 
-    def publish_once(self, topic: str, payload: bytes) -> None:
+    def takes(self, topic: str, payload: bytes) -> bool:
+        return len(payload) < self.packet_max
+
+    def publish_once(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         self.once.append((topic, payload))
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.courier.post import unreached
 from agent.courier.wire import PacketGuard, PacketTooLarge
+from agent.courier.wire import PacketGuard, PacketNotAskedFor, PacketTooLarge, Wire
+from config.limits import MQTT_UNSENT_BYTES_MAX
 
 
 def packet(body: int) -> bytes:
@@ -49,11 +53,34 @@ def test_any_bytes_pass_or_are_refused(data: bytes) -> None:
     assert whole == _refused(PacketGuard(100), [data[i : i + 1] for i in range(len(data))])
 
 
+def test_a_broker_that_never_reads_is_left() -> None:
+    async def test() -> None:
+        server = await asyncio.start_server(lambda _r, _w: gate.wait(), "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        wire = Wire(1_000)
+        await asyncio.get_running_loop().create_connection(lambda: wire, host, port)
+        for _ in range(MQTT_UNSENT_BYTES_MAX >> 20):
+            wire.send(bytes(1 << 20))  # the most that the window has under way
+        with pytest.raises(ConnectionError, match="does not read"):
+            _send_on(wire)
+        gate.set()
+        wire._end("over")  # what is unsent is of no use
+        server.close()
+
+    gate = asyncio.Event()
+    asyncio.run(test())
+
+
+def _send_on(wire: Wire) -> None:
+    for _ in range(MQTT_UNSENT_BYTES_MAX >> 20):
+        wire.send(bytes(1 << 20))
+
+
 def _refused(guard: PacketGuard, pieces: list[bytes]) -> bool:
     try:
         for piece in pieces:
             guard.feed(piece)
-    except PacketTooLarge:
+    except (PacketTooLarge, PacketNotAskedFor):
         return True
     return False
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from world_record import GATEWAY, CourierEnd, FieldEnd, InLoop, World, event_at, make_plan, run
+from world_record import (
+    GATEWAY,
+    CourierEnd,
+    FieldEnd,
+    InLoop,
+    World,
+    event_at,
+    make_plan,
+    run,
+    verify,
+)
 
 from agent.core.types import ClockState
 from agent.ipc import Refused
@@ -114,10 +125,34 @@ def test_an_acknowledgement_reaches_the_field_once_and_is_on_record() -> None:
             assert [(b["order"], b["number"], b["outcome"]) for b in said] == [
                 ("acknowledge", 7, "done")
             ]
+        assert verify(s.world.state)[0] == 0, "the counter is no place of a lane"
         # The counter outlives the process.
         async with site(world=s.world) as again:
             assert await again.ask(again.made(Order.ACKNOWLEDGE, 7)) == "replayed"
             assert await again.ask(again.made(Order.ACKNOWLEDGE, 8)) == "done"
+        s.world.close()
+
+    run(test)
+
+
+def test_a_journal_put_back_from_a_copy_makes_no_old_command_new() -> None:
+    """The counter is as old as the copy: what was issued before the start counts as done."""
+
+    async def test() -> None:
+        async with site() as s:
+            assert await s.ask(s.made(Order.TIME, 1)) == "done"
+        copy = s.world.root / "copy"
+        shutil.copytree(s.world.state / "record", copy)
+        async with site(world=s.world) as s:
+            done = s.made(Order.ACKNOWLEDGE, 2, expires_ns=s.loop.clock.wall + COMMAND_LIFE_NS_MAX)
+            assert await s.ask(done) == "done"
+        shutil.rmtree(s.world.state / "record")
+        copy.rename(s.world.state / "record")
+        async with site(world=s.world) as s:
+            assert await s.ask(done) == "replayed"
+            s.loop.clock.move(COMMAND_EARLY_NS_MAX / S + 1)
+            await s.loop.until(lambda: not s.loop.service.journal.trouble())
+            assert await s.ask(s.made(Order.TIME, 3)) == "done"
         s.world.close()
 
     run(test)
@@ -199,6 +234,17 @@ def test_a_duty_check_of_the_platform_is_answered_or_missed() -> None:
     run(test)
 
 
+def test_a_duty_check_has_one_to_ten_minutes() -> None:
+    for minutes, good in ((0, False), (1, True), (10, True), (11, False)):
+        command = PlatformCommand(GATEWAY, 1, Order.DUTY, {"minutes": minutes}, 1, 2)
+        message = seal_command(command, Signer(COMMANDER))
+        if good:
+            assert open_command(message, TRUST)[0].args == {"minutes": minutes}
+            continue
+        with pytest.raises(UplinkError, match="malformed"):
+            open_command(message, TRUST)
+
+
 def test_the_time_of_both_is_put_on_record() -> None:
     async def test() -> None:
         async with site() as s:
@@ -267,6 +313,25 @@ def test_a_proposal_waits_for_somebody_on_the_site() -> None:
             ]  # fmt: skip
             with pytest.raises(Refused):
                 await call("proposal", number=6)
+        s.world.close()
+
+    run(test)
+
+
+def test_a_decision_that_finds_no_room_in_memory_is_put_on_record_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        async with site() as s:
+            args = proposal(b"site: x")
+            assert await s.ask(s.made(Order.PROPOSE, 1, args=args)) == "done"
+            await s.said("command", 1)
+            assert s.field.client is not None
+            with monkeypatch.context() as full:
+                full.setattr("agent.record.ring.RING_BYTES_MAX", 0)
+                await s.field.client.call("decide", number=1, accept=True, who="wang")
+                assert not [b for b in await s.bodies() if b.get("event") == "proposal"]
+            assert [b["who"] for b in await s.said("proposal", 1)] == ["wang"]
         s.world.close()
 
     run(test)

@@ -25,7 +25,8 @@ from world_record import (
 )
 
 from agent.record.ring import Db
-from agent.record.store import Store, Survey
+from agent.record.store import Store
+from agent.record.survey import Survey
 from agent.uplink.events import decode_events
 from config.limits import RESERVE_LOOK_NS, S
 

@@ -17,7 +17,8 @@ from agent.core.types import ClockState, Now, Record
 from agent.field.recordlink import RecordLink
 from agent.ipc import Refused
 from agent.record.process import listen
-from agent.record.store import Store, Survey
+from agent.record.store import Store
+from agent.record.survey import Survey
 from config.words import Lane
 
 

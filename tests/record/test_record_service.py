@@ -135,6 +135,33 @@ def test_a_request_that_makes_no_sense_is_answered(
     run(test)
 
 
+def test_numbers_that_no_batch_can_carry_are_counted_and_stop_nothing(world: World) -> None:
+    """One of them as the mark, or as what was dropped, and nothing could be sealed any more."""
+
+    async def test() -> None:
+        async with InLoop(world) as loop:
+            field, end = await both(loop)
+            huge = [2**64 + 5, *event_at(loop.clock, 1)[1:]]
+            reply = await call(field, "submit", events=[event_at(loop.clock, 1), huge])
+            assert reply["taken"] == 1
+            blocks = [block_at(loop.clock, 1), [2**63, *block_at(loop.clock, 1)[1:]]]
+            dropped = {0: 2**70, 2**62: 3, -1: 3, 1: -3}
+            await call(field, "telemetry", blocks=blocks, dropped=dropped)
+            loop.clock.move(11)
+            await loop.until(lambda: ("telemetry", 0) in lanes(end))
+            await call(field, "telemetry", blocks=[block_at(loop.clock, 2)], dropped={0: 1})
+            loop.clock.move(11)
+            await loop.until(lambda: ("telemetry", 1) in lanes(end) and field.durable == 1)
+            losses = [x for o in end.order for x in o.batch.losses]
+            assert {(x.lane, x.last) for x in losses} <= {("telemetry/0", 2**63 - 1),
+                                                         ("telemetry/0", 1)}  # fmt: skip
+            assert losses
+            assert (await call(field, "status"))["malformed"] == 4
+            assert not end.findings
+
+    run(test)
+
+
 def test_malformed_rows_are_counted_and_the_rest_is_taken(world: World) -> None:
     async def test() -> None:
         async with InLoop(world) as loop:
