@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bench.figures import Figures
@@ -116,62 +117,55 @@ def _ingest(figures: Figures, server: PostgreSqlServer, home: Path) -> bytes:
     store = open_store(url)
     trust, signer = read_trust(home / "trust.json"), read_signer(home / "platform")
     ingest = Ingest(store, trust, signer, time.time_ns, lambda _note: None)
-    first = 2 * GATEWAYS
-    ingest.take(messages[:first])
+    ingest.take(messages[: 2 * GATEWAYS])
+    measured = messages[2 * GATEWAYS :]
     with psycopg.connect(url, autocommit=True) as admin:
-        size = (
-            "select sum(pg_total_relation_size(inhrelid)) from pg_inherits "
-            "where inhparent = %s::regclass"
-        )
         admin.execute("checkpoint")
-        wal = admin.execute("select pg_current_wal_lsn()").fetchone()
+        wal = _one(admin, "select pg_current_wal_lsn()")
         before, ours, begun = _seconds(server.pid), time.process_time(), time.perf_counter()
-        for at in range(first, len(messages), GROUP):
-            ingest.take(messages[at : at + GROUP])
+        for at in range(0, len(measured), GROUP):
+            ingest.take(measured[at : at + GROUP])
         took, ours = time.perf_counter() - begun, time.process_time() - ours
         cpu = _seconds(server.pid) - before
-        count = len(messages) - first
-        sealed = sum(len(m.payload) for m in messages[first:])
-        (grown,) = admin.execute(
-            "select pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", wal
-        ).fetchone() or (0,)
-        disk = sum(
-            int((admin.execute(size, (t,)).fetchone() or (0,))[0])
-            for t in ("batches_bulk", "batches_record")
-        )
-        store.close()
-        begun = time.perf_counter()
-        forgetter = open_store(url)
-        dropped = forgetter.engine.forget("batches_bulk", time.time_ns() + 10 * 86_400 * S)
-        forgetter.close()
-        drop_ms = (time.perf_counter() - begun) * 1e3
+        written = float(_one(admin, "select pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", wal))
+        disk = sum(int(_one(admin, _SIZE, t)) for t in ("batches_bulk", "batches_record"))
+    store.close()
+    count = len(measured)
+    sealed = sum(len(m.payload) for m in measured)
     how = (
         f"{count} batches ({sealed / count:.0f} bytes each) of {GATEWAYS} gateways of {POINTS} "
         f"points in groups of {GROUP}, one receiver, synchronous_commit=on, fsync on"
     )
-    figures.add("postgresql_cpu", cpu * 1e3 / count, "ms a batch", f"all its processes; {how}")
-    figures.add(
-        "postgresql_receiver_cpu", ours * 1e3 / count, "ms a batch", "the receiver's own, beside it"
-    )
-    figures.add("postgresql_rate", count / took, "batches/s", "both on the same two cores")
-    figures.add(
-        "postgresql_wal",
-        float(grown) / count,
-        "B/batch",
-        "from a checkpoint on, page images included",
-    )
-    figures.add(
-        "postgresql_disk", disk / count, "B/batch",
-        "tables of batches with TOAST and indexes, before any vacuum",
-    )  # fmt: skip
-    figures.add(
-        "postgresql_drop", drop_ms, "ms", f"connect and drop {len(dropped)} partitions of a day"
-    )
-    return (
-        messages[-1].payload
-        if len(messages[-1].payload) > 1_000
-        else messages[-GATEWAYS - 1].payload
-    )
+    for name, value, unit, what in (
+        ("cpu", cpu * 1e3 / count, "ms a batch", f"all its processes; {how}"),
+        ("receiver_cpu", ours * 1e3 / count, "ms a batch", "the receiver's own, beside it"),
+        ("rate", count / took, "batches/s", "both on the same two cores"),
+        ("wal", written / count, "B/batch", "from a checkpoint on, page images included"),
+        ("disk", disk / count, "B/batch", "batches with TOAST and indexes, before any vacuum"),
+    ):
+        figures.add(f"postgresql_{name}", value, unit, what)
+    _drop(figures, url)
+    return max((m.payload for m in measured), key=len)
+
+
+_SIZE = (
+    "select sum(pg_total_relation_size(inhrelid)) from pg_inherits where inhparent = %s::regclass"
+)
+
+
+def _one(admin: psycopg.Connection[Any], sql: str, *values: Any) -> Any:
+    row = admin.execute(sql.encode(), values).fetchone()
+    assert row
+    return row[0]
+
+
+def _drop(figures: Figures, url: str) -> None:
+    begun = time.perf_counter()
+    store = open_store(url)
+    dropped = store.engine.forget("batches_bulk", time.time_ns() + 10 * 86_400 * S)
+    store.close()
+    took_ms = (time.perf_counter() - begun) * 1e3
+    figures.add("postgresql_drop", took_ms, "ms", f"connect, drop {len(dropped)} days of telemetry")
 
 
 # --- mosquitto ---
