@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.courier.broker import SettingsProblem, address
 from agent.receiver.ingest import Note
@@ -120,9 +121,11 @@ def _tell_text(note: Note) -> None:
     if note.what == "duplicate":
         return
     where = f"{note.gateway or 'broker'} {note.lane} {note.seq}" if note.lane else note.gateway
-    print(f"{_clock()} {where or 'broker'}: {note.what} {note.text}".rstrip(), flush=True)
+    line = f"{_clock()} {where or 'broker'}: {note.what} {note.text}"
+    print(_shown(line).rstrip(), flush=True)
     for event in note.events:
-        print(f"    {_wall(event.wall_ns)} {event.source} {dict(event.body)}", flush=True)
+        line = f"    {_wall(event.wall_ns)} {event.source} {dict(event.body)}"
+        print(_shown(line), flush=True)
 
 
 def _print_report(known: dict[str, Any], as_json: bool) -> None:
@@ -134,8 +137,10 @@ def _print_report(known: dict[str, Any], as_json: bool) -> None:
         for lane in gateway["lanes"]:
             whole = "-" if lane["acknowledged"] is None else str(lane["acknowledged"])
             table.add_row(
-                gateway["gateway"], lane["lane"], lane["epoch"], str(lane["batches"]),
-                str(lane["head"]), whole, str(lane["bytes"]),
+                *(Text(_shown(str(x))) for x in (
+                    gateway["gateway"], lane["lane"], lane["epoch"], lane["batches"],
+                    lane["head"], whole, lane["bytes"],
+                ))
             )  # fmt: skip
     console = Console()
     console.print(table)
@@ -144,11 +149,17 @@ def _print_report(known: dict[str, Any], as_json: bool) -> None:
     for kind in ("findings", "remarks"):
         for f in known[kind]:
             line = f"{kind[:-1]}: {f['gateway']} {f['lane']} {f['epoch']} {f['code']}: {f['text']}"
-            console.print(line, markup=False, highlight=False)
+            console.print(_shown(line), markup=False, highlight=False)
     for name, codes in known["clones"].items():
-        console.print(f"{name}: cloned key or card? {', '.join(codes)}", markup=False)
+        line = f"{name}: cloned key or card? {', '.join(codes)}"
+        console.print(_shown(line), markup=False)
     if not known["findings"]:
         console.print("nothing is missing, forked or forged")
+
+
+def _shown(text: str) -> str:
+    """What a gateway or anybody at the broker says orders nothing of a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _clock() -> str:

@@ -25,6 +25,7 @@ from agent.uplink.errors import UplinkError
 from config.limits import S
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAMED = 20  # batches that an export leaves out, of those it names
 _DAY_NS = 24 * 3_600 * S
 
 
@@ -62,7 +63,8 @@ def export(
 
 
 def _write(store: Store, kind: Kind, what: Selection, parquet: Path | None, as_json: bool) -> None:
-    rows = export_rows(store, kind, what)
+    left_out: list[str] = []
+    rows = export_rows(store, kind, what, left_out.append)
     if parquet is not None:
         count = write_parquet(kind, rows, parquet)
         typer.echo(f"{parquet}: {count} rows", err=True)
@@ -70,6 +72,10 @@ def _write(store: Store, kind: Kind, what: Selection, parquet: Path | None, as_j
         write_json_lines(rows, sys.stdout)
     else:
         write_csv(kind, rows, sys.stdout)
+    if left_out:
+        for text in left_out[:_NAMED]:
+            typer.echo(f"embergate export: left out: {text}", err=True)
+        raise StoreProblem(f"{len(left_out)} batches cannot be decoded; all others were written")
 
 
 def forget(

@@ -209,7 +209,6 @@ TEXTS: dict[str, Pair] = {
     "col.number": ("number", "编号"),
     "col.word": ("it was", "定性"),
     "col.text": ("says", "说明"),
-    "col.number": ("number", "编号"),
     "col.kind": ("kind", "类型"),
     "col.title": ("title", "标题"),
     "col.bytes": ("bytes", "字节"),

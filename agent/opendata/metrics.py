@@ -149,6 +149,11 @@ def tell_record(out: Exposition, reply: Mapping[str, Any]) -> None:
             ((labels({"file": db}), n) for db, n in waits.items()))  # fmt: skip
     out.gauge("embergate_record_not_durable_bytes", "sealed, not yet on the disk",
               store.get("not_durable_bytes"))  # fmt: skip
+    # 0: the kernel does not count it here, or it does not run long enough.
+    out.counter("embergate_record_written_bytes_total", "written to the disk since the start",
+                store.get("written_bytes") or None)  # fmt: skip
+    out.gauge("embergate_record_written_day_bytes", "written to the disk in a day, at the pace "
+              "of the last one", store.get("written_day_bytes") or None)  # fmt: skip
     couriers: Rows = reply.get("couriers", [])
     for key, name, about in (
         ("connected", "connected", "1 when the destination answers"),

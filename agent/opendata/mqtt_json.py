@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from agent.courier.backoff import Backoff
 from agent.courier.broker import SettingsProblem, address
@@ -85,6 +86,7 @@ class Board:
         )
         self._picture: Picture | None = None
         self._things: Things | None = None
+        self._destinations: list[dict[str, Any]] = []  # as the record told last
         self._later: dict[int, None] = {}  # points whose value moved
         self._value_ns: dict[int, int] = {}  # when a value was told
         self._backoff = Backoff(rng, COURIER_RECONNECT_NS_MIN, COURIER_RECONNECT_NS_MAX)
@@ -130,6 +132,7 @@ class Board:
             return
         if fresh or self._things is None:
             self._things = Things(self._known, picture, self._known.carriers)
+            self._things.take_couriers(self._destinations)
             self._later.clear()
         else:
             self._note(picture, self._things)
@@ -159,8 +162,9 @@ class Board:
     async def _ask_record(self) -> None:
         while True:
             reply = await status_of(self._record_socket)
+            self._destinations = (reply or {}).get("couriers", [])
             if self._things is not None:
-                for thing in self._things.take_couriers((reply or {}).get("couriers", [])):
+                for thing in self._things.take_couriers(self._destinations):
                     self._state(thing, SOON)
             await asyncio.sleep(OPENDATA_ASK_NS / S)
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, astuple, dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Literal, overload
+from typing import IO, Any
 
 from agent.receiver.readings import Figures, Reading, Tables, kept_batch
 from agent.receiver.store import Store, StoreProblem
 from agent.uplink.batch import Batch
+from agent.uplink.errors import UplinkError
 from config.limits import RECEIVER_EXPORT_ROWS
 from config.words import Lane
 
@@ -51,16 +52,13 @@ class Selection:
         return self.since_ns <= wall_ns < self.until_ns
 
 
-@overload
-def export_rows(store: Store, kind: Literal["readings"], what: Selection) -> Iterator[Reading]: ...
-@overload
-def export_rows(store: Store, kind: Literal["summaries"], what: Selection) -> Iterator[Figures]: ...
-@overload
-def export_rows(store: Store, kind: Literal["events"], what: Selection) -> Iterator[Event]: ...
-@overload
-def export_rows(store: Store, kind: str, what: Selection) -> Iterator[Row]: ...
-def export_rows(store: Store, kind: str, what: Selection) -> Iterator[Row]:
-    """Rows of a kind, chain by chain in the order of sealing. Raises UplinkError."""
+def export_rows(
+    store: Store, kind: str, what: Selection, left_out: Callable[[str], None] | None = None
+) -> Iterator[Row]:
+    """Rows of a kind, chain by chain in the order of sealing.
+
+    left_out is told each batch that cannot be decoded, and why. Raises UplinkError without it.
+    """
     if kind == "events":
         yield from _events(store, what)
         return
@@ -69,10 +67,15 @@ def export_rows(store: Store, kind: str, what: Selection) -> Iterator[Row]:
     decode: Callable[[str, Batch], Iterator[Row]]
     decode = tables.decode if kind == "readings" else tables.minutes
     for gateway, batch in _batches(store, lane, what):
-        for row in decode(gateway, batch):
-            wall_ns = row.first_ns if isinstance(row, Figures) else row.wall_ns
-            if what.has(wall_ns):
-                yield row
+        try:
+            for row in decode(gateway, batch):
+                wall_ns = row.first_ns if isinstance(row, Figures) else row.wall_ns
+                if what.has(wall_ns):
+                    yield row
+        except UplinkError as e:
+            if left_out is None:
+                raise
+            left_out(f"{gateway} {batch.lane} {batch.epoch.hex()} {batch.seq}: {e}")
 
 
 def _batches(store: Store, lane: str, what: Selection) -> Iterator[tuple[str, Batch]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.receiver.readings import Tables
-from agent.receiver.store import HEARTBEAT, Held, Store
+from agent.receiver.store import HEARTBEAT, Held, Store, StoreRefused
 from agent.receiver.trust import TrustList
 from agent.uplink.ack import Ack, seal_ack
 from agent.uplink.batch import Opened, open_batch
@@ -116,8 +116,20 @@ class Ingest:
         """Keep what is good and report what is not; the acknowledgements to publish, one a chain.
 
         Raises StoreFailed when the store cannot keep it: then nothing of the group is acknowledged
-        and nothing is remembered of it either.
+        and nothing is remembered of it either. What the store refuses is found by halves, and
+        dropped alone: what one gateway says never holds up another.
         """
+        try:
+            return self._take(messages)
+        except StoreRefused as e:
+            half = len(messages) // 2
+            if half:
+                return self.take(messages[:half]) | self.take(messages[half:])
+            text = f"{messages[0].topic}: the database refuses a value of it: {e}"
+            self._tell(Note("refused", "", text=text, error=True))
+            return {}
+
+    def _take(self, messages: Sequence[Message]) -> dict[ChainId, Message]:
         group = self._group = _Group()
         items = [item for message in messages if (item := self._open(message)) is not None]
         names = {item.gateway for item in items} | {gateway for gateway, _ in group.refused}

@@ -13,10 +13,12 @@ from typing import Any
 
 import psycopg
 from psycopg import sql as compose
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
-from agent.receiver.store import BULK, ChainRow, StoreFailed, StoreProblem
+from agent.receiver.store import BULK, ChainRow, StoreFailed, StoreProblem, StoreRefused
 from config.limits import (
+    MS,
     RECEIVER_CONNECT_NS,
     RECEIVER_LOCK_NS,
     RECEIVER_PARTITION_BULK_NS,
@@ -24,6 +26,15 @@ from config.limits import (
     S,
 )
 
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": RECEIVER_CONNECT_NS // S,
+    # A server that vanished without a word is left, not waited for by the kernel's quarter hour.
+    "keepalives_idle": RECEIVER_CONNECT_NS // S,
+    "keepalives_interval": RECEIVER_CONNECT_NS // S,
+    "keepalives_count": 2,
+    "tcp_user_timeout": RECEIVER_LOCK_NS // MS,
+}
+"""What the address does not say otherwise (libpq, 34.1.2)."""
 _PREPARING = 0x656D62657267  # the advisory lock of whoever makes tables: "emberg"
 _SCHEMA = f"""
 create table if not exists batches (
@@ -98,13 +109,12 @@ class PostgreSql:
             raise StoreProblem(f"PostgreSQL: {_said(e)}; expected a receiver's database") from None
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        connection = psycopg.connect(
-            self._where, autocommit=True, connect_timeout=RECEIVER_CONNECT_NS // S
-        )
+        given = conninfo_to_dict(self._where)
+        connection = psycopg.connect(**{**_PATIENCE, **given}, autocommit=True)
         connection.read_only = self._read_only
         # What is acknowledged survives a power cut, whatever the server's default says.
         connection.execute("set synchronous_commit = on")
-        connection.execute(f"set lock_timeout = {RECEIVER_LOCK_NS // 1_000_000}")
+        connection.execute(f"set lock_timeout = {RECEIVER_LOCK_NS // MS}")
         return connection
 
     def _prepare(self) -> None:
@@ -145,11 +155,23 @@ class PostgreSql:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, durable when left."""
-        with _failing():
-            if self._connection.closed:
-                self._connection = self._connect()
-            with self._connection.transaction():
-                yield
+        try:
+            with _failing():
+                if self._connection.closed:
+                    self._reconnect()
+                with self._connection.transaction():
+                    yield
+        except StoreFailed:  # perhaps it is another database now, or the clock went back
+            self._room_until_ns = 0
+            self._met.clear()
+            raise
+
+    def _reconnect(self) -> None:
+        """To a server that may have been set back, or begun anew."""
+        self._connection = self._connect()
+        (found,) = self._connection.execute("select to_regclass('chains')").fetchall()
+        if found[0] is None and not self._read_only:
+            self._prepare()
 
     def lock(self, gateways: Sequence[str]) -> dict[str, int]:
         """Take the rows of gateways. Every receiver does it once a transaction, in the order of
@@ -160,7 +182,6 @@ class PostgreSql:
         )
         found: dict[str, int] = dict(self.execute(sql, (sorted(gateways),)))
         if len(found) < len(gateways):
-            self._met.clear()
             raise StoreFailed("rows of gateways have vanished; they are made again")
         return found
 
@@ -239,6 +260,8 @@ def _marks(sql: str) -> bytes:
 def _failing() -> Iterator[None]:
     try:
         yield
+    except psycopg.DataError as e:
+        raise StoreRefused(_said(e)) from e
     except psycopg.Error as e:
         raise StoreFailed(_said(e)) from e
 

@@ -11,7 +11,7 @@ import numpy as np
 from agent.receiver.store import Store
 from agent.uplink import cbor
 from agent.uplink.batch import Batch, decode_payload
-from agent.uplink.columns import F64, decode_columns
+from agent.uplink.columns import F64, count_readings, decode_columns
 from agent.uplink.errors import UplinkError
 from agent.uplink.minutes import decode_minutes
 from agent.uplink.table import Table, TablePart, join_table
@@ -106,12 +106,7 @@ class Tables:
         width = self._width(gateway, batch.table)
         if width is None:
             return None
-        parts = cbor.decode(batch.data)
-        try:
-            pairs = list(zip(parts[0], parts[1], strict=True))
-            return sum(width[poll] * int(samples) for poll, samples in pairs)
-        except (TypeError, LookupError, ValueError):
-            raise UplinkError("malformed", "expected polls of the table and their counts") from None
+        return count_readings(batch.data, width)
 
     def _to_wall_ns(self, gateway: str, batch: Batch) -> int:
         """From the batch's monotonic stamps to Unix time, also from before the clock was set."""
@@ -129,7 +124,11 @@ class Tables:
             raise UplinkError("unknown_table", f"table {batch.table.hex()} is not held")
         table = meaning.table
         to_wall_ns = self._to_wall_ns(gateway, batch)
-        for poll in decode_columns(batch.data, meaning.steps.get, batch.mono_first_ns):
+        polls = decode_columns(batch.data, meaning.steps.get, batch.mono_first_ns)
+        for at_ns in (f(p.mono_ns.tolist()) for p in polls for f in (min, max)):
+            if not abs(at_ns + to_wall_ns) < 2**63:
+                raise UplinkError("malformed", "a time is out of range")
+        for poll in polls:
             points = table.polls[poll.poll]
             for s, mono_ns in enumerate(poll.mono_ns.tolist()):
                 for p, point in enumerate(points):

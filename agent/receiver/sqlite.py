@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from sqlite_utils import Database
 
-from agent.receiver.store import ChainRow, StoreFailed, StoreProblem
+from agent.receiver.store import ChainRow, StoreFailed, StoreProblem, StoreRefused
 
 _TABLES: dict[str, tuple[dict[str, type], tuple[str, ...]]] = {
     "batches": (
@@ -115,6 +115,8 @@ class Sqlite:
         """Run one statement for each row."""
         try:
             self.db.conn.executemany(sql, rows)
+        except (OverflowError, sqlite3.DataError) as e:
+            raise StoreRefused(str(e)) from e
         except sqlite3.Error as e:
             raise StoreFailed(str(e)) from e
 

@@ -45,6 +45,10 @@ class StoreFailed(Exception):  # noqa: N818 -- an answer: nothing of the transac
     """The database did not take it. Nothing was acknowledged: all of it comes again."""
 
 
+class StoreRefused(StoreFailed):
+    """The database works and refuses a value: it is what was said that is at fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A batch as it is kept."""

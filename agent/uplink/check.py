@@ -25,9 +25,14 @@ def raw(value: Any, name: str, size: int | None = None) -> bytes:
 
 
 def text(value: Any, name: str, most: int = 256) -> str:
-    """Text of 1 to `most` characters. Raises UplinkError "malformed"."""
+    """Text of 1 to `most` characters, none of them U+0000, which no database's text column takes.
+
+    Raises UplinkError "malformed".
+    """
     if type(value) is not str or not 0 < len(value) <= most:
         raise UplinkError("malformed", f"{name}: expected text of 1 to {most} characters")
+    if "\0" in value:
+        raise UplinkError("malformed", f"{name}: expected text without U+0000")
     return value
 
 

@@ -7,7 +7,7 @@ and comes back as NaN. Stamps are milliseconds from the batch's mono_first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -135,6 +135,18 @@ def decode_columns(data: bytes, resolutions: Resolutions, mono_first_ns: int) ->
     return out
 
 
+def count_readings(data: bytes, widths: Mapping[int, int]) -> int:
+    """How many readings a telemetry batch has, from its heads alone. widths: points of each poll.
+
+    Raises UplinkError "malformed", "unknown_table" or "too_large".
+    """
+    parts = check.array(cbor.decode(data, items_max=4 * POINTS_MAX + 64), "columns", 8)
+    polls, counts = _heads(parts[0], parts[1])
+    if not widths.keys() >= set(polls):
+        raise UplinkError("unknown_table", "a poll is not in the table")
+    return _total([widths[poll] for poll in polls], counts)
+
+
 def _scale(value: F64, quality: U8, step: F64) -> tuple[I64, NDArray[np.bool_], F64]:
     """(whole numbers, which rows go as float, values with the not-good held), rows are points."""
     held = value
@@ -191,9 +203,7 @@ def _unstamp(coded: I64, counts: Sequence[int]) -> list[I64]:
     return out
 
 
-def _shape(
-    polls: Any, counts: Any, resolutions: Resolutions
-) -> tuple[list[int], list[int], list[F64]]:
+def _heads(polls: Any, counts: Any) -> tuple[list[int], list[int]]:
     numbers = [check.uint(p, "poll", 2**32 - 1) for p in check.array(polls, "polls")]
     samples = [
         check.uint(c, "samples", TELEMETRY_SAMPLES_MAX)
@@ -201,15 +211,27 @@ def _shape(
     ]
     if len(set(numbers)) != len(numbers) or 0 in samples or len(numbers) > _POLLS_MAX:
         raise UplinkError("malformed", "polls: expected each once, with at least one sample")
+    return numbers, samples
+
+
+def _total(widths: Sequence[int], samples: Sequence[int]) -> int:
+    total = sum(width * count for width, count in zip(widths, samples, strict=True))
+    if max(total, sum(samples)) > TELEMETRY_READINGS_MAX:
+        raise UplinkError("too_large", f"{total} readings, at most {TELEMETRY_READINGS_MAX}")
+    return total
+
+
+def _shape(
+    polls: Any, counts: Any, resolutions: Resolutions
+) -> tuple[list[int], list[int], list[F64]]:
+    numbers, samples = _heads(polls, counts)
     steps: list[F64] = []
     for number in numbers:
         step = resolutions(number)
         if step is None:
             raise UplinkError("unknown_table", f"poll {number} is not in the table")
         steps.append(step)
-    total = sum(len(step) * count for step, count in zip(steps, samples, strict=True))
-    if max(total, sum(samples)) > TELEMETRY_READINGS_MAX:
-        raise UplinkError("too_large", f"{total} readings, at most {TELEMETRY_READINGS_MAX}")
+    _total([len(step) for step in steps], samples)
     return numbers, samples, steps
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import (
     alarm_cycle,
+    city,
     control,
     drain,
     durable,
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[Figures, Given], None]] = {
     "drain": lambda figures, _: drain.measure(figures),
     "hung": lambda figures, _: hung.measure(figures),
     "receiver": lambda figures, _: receiver.measure(figures),
+    "city": lambda figures, _: city.measure(figures),
     "latency": lambda figures, given: latency.measure(figures, given.repeats),
     "lines": lambda figures, given: lines.measure(figures, given.seconds),
     "cycle": lambda figures, _: alarm_cycle.measure(figures),

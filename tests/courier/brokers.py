@@ -58,7 +58,10 @@ async def until(condition: Callable[[], bool], what: str, deadline_s: float = DE
 class Mosquitto:
     """The broker itself, on a loopback port, with a configuration of its own."""
 
-    def __init__(self, directory: Path, *lines: str, port: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, *lines: str, port: int | None = None, quiet: bool = False
+    ) -> None:
+        self._quiet = quiet
         self.port = port or free_port()
         self._config = directory / f"mosquitto-{self.port}.conf"
         text = [f"listener {self.port} 127.0.0.1", "persistence false", *lines]
@@ -73,7 +76,9 @@ class Mosquitto:
         assert program, "mosquitto is needed for the tests: apt-get install mosquitto"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "-c", str(self._config), "-v"], stdout=log, stderr=log
+                [program, "-c", str(self._config), *([] if self._quiet else ["-v"])],
+                stdout=log,
+                stderr=log,
             )
         await until(self._listens, f"mosquitto on port {self.port}: {self._log}")
 
@@ -82,6 +87,11 @@ class Mosquitto:
         assert self._process.poll() is None, self._log.read_text()
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
 
     def stop(self) -> None:
         if self._process is not None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from authorities import LOOPBACK, Authority
 from brokers import Mosquitto, short_dir, until
-from test_tls import LOOPBACK, Authority
 
 from agent.courier.broker import address
 from agent.courier.mqtt import Dial, Link, LinkError, Listener, connect

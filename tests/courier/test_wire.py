@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.courier.post import unreached
-from agent.courier.wire import PacketGuard, PacketTooLarge
 from agent.courier.wire import PacketGuard, PacketNotAskedFor, PacketTooLarge, Wire
 from config.limits import MQTT_UNSENT_BYTES_MAX
 
@@ -55,7 +54,10 @@ def test_any_bytes_pass_or_are_refused(data: bytes) -> None:
 
 def test_a_broker_that_never_reads_is_left() -> None:
     async def test() -> None:
-        server = await asyncio.start_server(lambda _r, _w: gate.wait(), "127.0.0.1", 0)
+        async def never_reads(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            await gate.wait()
+
+        server = await asyncio.start_server(never_reads, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
         wire = Wire(1_000)
         await asyncio.get_running_loop().create_connection(lambda: wire, host, port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from control_world import ControlWorld, control_world
 
 from agent.field import fanout
 from agent.ipc import Policy, Role, Server
+from agent.opendata import mqtt_json
+from agent.opendata.known import known_of
 from config.limits import MS
 from config.plan import Courier, Plan, encode_plan
 from config.words import Mode, Quality
@@ -52,7 +55,8 @@ RECORD = {
     "ordinal": 3,
     "faults": {"courier.platform": "no answer"},
     "lanes": {"fire": 4, "event": 17},
-    "store": {"trouble": "", "not_durable": {"events": 2}, "not_durable_bytes": 900},
+    "store": {"trouble": "", "not_durable": {"events": 2}, "not_durable_bytes": 900,
+              "written_bytes": 123_456, "written_day_bytes": 87_000_000},
     "malformed": 0,
     "couriers": [
         {"name": "platform", "following": True, "connected": False, "text": "no answer",
@@ -72,6 +76,7 @@ class World:
         self.process: subprocess.Popen[bytes] | None = None
         self.record = dict(RECORD)
         self._record_server: Server | None = None
+        self._here: asyncio.Future[None] | None = None
 
     def id_of(self, name: str) -> int:
         ids = np.frombuffer(self.plan.points.ids, "<u4")
@@ -96,6 +101,22 @@ class World:
         verbs: Any = {"status": (Role.VIEW, lambda *_: self.record)}
         self._record_server = Server(self.home / "record.sock", verbs, Policy({}))
         await self._record_server.start()
+
+    async def start_here(self, courier: Courier, plan: Plan | None = None) -> None:
+        """The courier in this process, with the times that a test gives it."""
+        whole = plan or self.plan
+        data = encode_plan(replace(whole, couriers=(*whole.couriers, courier)))
+        known = known_of(data, courier.name, "mqtt-json")
+        self._stop = asyncio.Event()
+        board = mqtt_json.Board(known, self.home / "record.sock", random.Random(1))
+        self._here = asyncio.ensure_future(board.run(self._stop))
+
+    async def stop_here(self) -> None:
+        """As by SIGTERM. Whatever went wrong in it goes wrong here."""
+        if self._here is not None:
+            self._stop.set()
+            here, self._here = self._here, None
+            await here
 
     async def start(self, courier: Courier, plan: Plan | None = None) -> None:
         """The process, with a plan of its own."""
@@ -129,6 +150,7 @@ class World:
         return status
 
     async def close(self) -> None:
+        await self.stop_here()
         if self.process is not None:
             self.process.kill()
             self.process.wait()

@@ -36,6 +36,7 @@ def test_the_list_comes_back_as_it_went() -> None:
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner),
+    max_leaves=12,
 )
 _FORGED = st.fixed_dictionaries(
     {"version": st.just(1), "discovery": st.text(max_size=12) | st.just("ha"),

@@ -6,14 +6,19 @@ import asyncio
 import contextlib
 import json
 import re
+import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from brokers import Mosquitto, mosquitto, short_dir
+import pytest
+from authorities import LOOPBACK, Authority
+from brokers import Mosquitto, free_port, mosquitto, short_dir, until
 from opendata_world import World, open_world
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from agent.opendata import mqtt_json
+from config.limits import MS
 from config.plan import Courier
 from config.words import Flag, Quality
 
@@ -109,6 +114,11 @@ async def house() -> AsyncIterator[tuple[World, Mosquitto, Dashboard]]:
                 dashboard.close()
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
 def is_online(d: Dashboard) -> bool:
     return d.topics.get(f"{BASE}/status") == b"online"
 
@@ -194,22 +204,24 @@ def check_configs(d: Dashboard) -> None:
     assert len(uniques) == len(d.configs())
 
 
-def test_what_is_gone_is_taken_away() -> None:
+def test_what_is_gone_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mqtt_json, "OPENDATA_LIST_WAIT_NS", 200 * MS)
+
     async def story() -> None:
         async with house() as (world, broker, d):
             world.read(感温=23.5, pressure=300, knock=0)
             gone = f"point/{world.id_of('泵房.pressure')}"
-            await world.start(courier(broker.port))
+            await world.start_here(courier(broker.port))
             await d.until(lambda: any(gone.replace("/", "-") in t for t in d.configs()))
             assert d.json("announced")["things"][gone] == [
                 "binary_sensor/supervisory",
                 "sensor/value",
             ], "the list is there before what it names"
-            assert await world.stop() == 0
+            await world.stop_here()
             await d.until(lambda: d.topics[f"{BASE}/status"] == b"offline")
 
             fewer = {k: v for k, v in MAINS.items() if k != "泵房.pressure"}
-            await world.start(courier(broker.port, points=fewer, discovery=""))
+            await world.start_here(courier(broker.port, points=fewer, discovery=""))
             await d.until(lambda: gone not in d.json("announced")["things"])
             assert f"{BASE}/{gone}" not in d.topics
             assert d.json("announced")["discovery"] == ""
@@ -221,11 +233,16 @@ def test_what_is_gone_is_taken_away() -> None:
     asyncio.run(story())
 
 
-def test_a_broker_that_restarts_gets_everything_again_and_no_order_is_taken() -> None:
+def test_a_broker_that_restarts_gets_everything_again_and_no_order_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt_json, "COURIER_RECONNECT_NS_MIN", 50 * MS)
+    monkeypatch.setattr(mqtt_json, "COURIER_RECONNECT_NS_MAX", 200 * MS)
+
     async def story() -> None:
         async with house() as (world, broker, d):
             world.read(感温=23.5, pressure=300, knock=0)
-            await world.start(courier(broker.port))
+            await world.start_here(courier(broker.port))
             await d.until(lambda: is_online(d) and is_announced(d) and d.configs())
             subscribed = [line for line in broker.log.splitlines() if "embergate-dock-9" in line]
             topics = re.findall(r"embergate-dock-9-dashboard \d (\S+)", "\n".join(subscribed))
@@ -249,7 +266,7 @@ def test_values_are_told_at_most_every_so_often() -> None:
         async with house() as (world, broker, d):
             world.read(感温=20, pressure=300, knock=0)
             heat = f"{BASE}/point/{world.id_of('泵房.感温')}"
-            await world.start(courier(broker.port, every_ns=3_600 * 10**9, discovery=""))
+            await world.start_here(courier(broker.port, every_ns=3_600 * 10**9, discovery=""))
             await d.until(lambda: is_online(d))
             seen = world.control.control.fanout._seq
             world.read(感温=21)
@@ -259,5 +276,95 @@ def test_values_are_told_at_most_every_so_often() -> None:
             assert json.loads(d.topics[heat])["value"] == 21.0
             world.read(Quality.NOT_READY, 感温=22)
             await d.until(lambda: json.loads(d.topics[heat])["value"] is None)
+
+    asyncio.run(story())
+
+
+def test_home_assistant_that_starts_is_told_everything_again_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its birth message: after a while of its own choice, and not at each of many."""
+    monkeypatch.setattr(mqtt_json, "OPENDATA_BIRTH_NS_MIN", 1)
+    monkeypatch.setattr(mqtt_json, "OPENDATA_BIRTH_NS_MAX", 2)
+    monkeypatch.setattr(mqtt_json, "OPENDATA_BIRTH_EVERY_NS", 100 * MS)
+
+    async def story() -> None:
+        async with house() as (world, broker, d):
+            world.read(感温=23.5, pressure=300, knock=0)
+            await world.start_here(courier(broker.port))
+            await d.until(lambda: is_online(d) and d.configs() and is_announced(d))
+            configs = d.configs()
+            states = {t for t in d.topics if t.startswith(BASE)} - {
+                f"{BASE}/{x}" for x in ("announced", "status")
+            }
+            said = len(d.order)
+            for word in (b"offline", b"\xff", b"onlineonline"):
+                d.publish("homeassistant/status", word)
+            d.publish(f"{BASE}/point/x", b"")  # comes back after them, so they were seen
+            await d.until(lambda: (f"{BASE}/point/x", b"") in d.order)
+            assert {t for t, _ in d.order[said:]} == {"homeassistant/status", f"{BASE}/point/x"}
+
+            monkeypatch.setattr(mqtt_json, "OPENDATA_BIRTH_EVERY_NS", 0)
+            said = len(d.order)
+            d.publish("homeassistant/status", b"online")
+            await d.until(lambda: set(configs) | states <= {t for t, _ in d.order[said:]})
+            again = [t for t, _ in d.order[said:] if t in configs]
+            assert sorted(again) == sorted(configs), "each once"
+            assert d.configs() == configs
+
+            monkeypatch.setattr(mqtt_json, "OPENDATA_BIRTH_EVERY_NS", 3_600 * 10**9)
+            said = len(d.order)
+            d.publish("homeassistant/status", b"online")
+            seq = world.control.control.fanout._seq
+            await d.until(lambda: world.control.control.fanout._seq > seq + 3)
+            assert not [t for t, _ in d.order[said:] if t in configs], "not again so soon"
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("mutual", [False, True])
+def test_tls_with_the_certificate_of_the_broker_and_of_both(
+    mutual: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is said to a broker that is not the named one, and nothing in plain text."""
+    caplog.set_level("INFO", "embergate.opendata")
+
+    async def story() -> None:
+        with short_dir() as home:
+            home.chmod(0o755)  # mosquitto gives up root before it reads its files
+            ours, foreign = Authority(home, "ours"), Authority(home, "foreign")
+            cert, key = ours.issue("broker", LOOPBACK)
+            lines = [f"cafile {ours.path}", f"certfile {cert}", f"keyfile {key}"]
+            own: dict[str, str] = {}
+            if mutual:
+                lines += ["require_certificate true", "use_identity_as_username true"]
+                mine = ours.issue("dock-9")
+                own = {"cert": str(mine[0]), "key": str(mine[1])}
+            port = free_port()
+            lines += [f"listener {port} 127.0.0.1", "allow_anonymous true"]
+            async with mosquitto(home, *lines) as broker, open_world() as world:
+                await until(lambda: listens(port), "the broker's other listener")
+                d = Dashboard(port)
+                world.read(感温=23.5, pressure=300, knock=0)
+                url = f"mqtts://127.0.0.1:{broker.port}"
+                wrong = {**own, "ca": str(foreign.path)}
+                await world.start_here(courier(0, url=url, insecure=False, **wrong))
+                await d.until(lambda: "not to be trusted" in caplog.text)
+                await world.stop_here()
+                assert not d.topics
+                if mutual:
+                    without = {"ca": str(ours.path)}
+                    await world.start_here(courier(0, url=url, insecure=False, **without))
+                    await d.until(lambda: "peer did not return a certificate" in broker.log)
+                    await world.stop_here()
+                    assert not d.topics
+                right = {**own, "ca": str(ours.path)}
+                await world.start_here(courier(0, url=url, insecure=False, **right))
+                await d.until(lambda: is_online(d) and d.configs())
+                assert d.json("gateway")["site"] == "dock-9"
+                assert ("u'dock-9'" in broker.log) == mutual, "its certificate is its name"
+                await world.stop_here()
+                await d.until(lambda: d.topics[f"{BASE}/status"] == b"offline")
+                d.close()
 
     asyncio.run(story())

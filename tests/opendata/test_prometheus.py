@@ -105,6 +105,8 @@ def test_a_building_as_metrics() -> None:
                 assert m.get("embergate_courier_waiting_batches", courier="platform") == 12
                 assert m.get("embergate_courier_connected", courier="platform") == 0
                 assert m.get("embergate_line_up", line="control") == 1
+                assert m.get("embergate_record_written_bytes_total") == 123_456
+                assert m.get("embergate_record_written_day_bytes") == 87_000_000
 
                 world.read(knock=1)
                 world.read(Quality.BAD, 感温=0)

@@ -11,6 +11,7 @@ from strict_exposition import Broken, parse
 
 from agent.opendata.exposition import Exposition, labels, number
 from agent.opendata.http import REASONS, BadRequest, Request, answer, parse_request
+from agent.opendata.metrics import tell_record
 from agent.opendata.point_metrics import metric_of
 from config.opendata_limits import SCRAPE_HEADERS_MAX, SCRAPE_REQUEST_BYTES_MAX
 from config.quantity import UNITS, convert
@@ -150,3 +151,10 @@ def test_every_unit_has_a_metric_whose_name_is_right() -> None:
     assert metric_of("kWh")[1] == pytest.approx(3.6e6)
     assert metric_of("furlongs") == ("value", 1.0, 0.0)
     assert number(True) == "1"
+
+
+def test_bytes_that_nobody_counts_are_left_out() -> None:
+    out = Exposition()
+    tell_record(out, {"ordinal": 1, "store": {"written_bytes": 0, "written_day_bytes": 0}})
+    assert b"embergate_record_epoch 1\n" in out.data()
+    assert b"written" not in out.data()

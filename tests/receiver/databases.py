@@ -25,9 +25,11 @@ def program(name: str) -> str:
 
 
 class PostgreSqlServer:
-    """Started, stopped, killed and started again by the tests."""
+    """Started, stopped, killed and started again by the tests. With settings of its own it syncs
+    what it writes, as in service."""
 
-    def __init__(self) -> None:
+    def __init__(self, *settings: str) -> None:
+        self._settings = settings or ("fsync=off", "shared_buffers=16MB")
         self.home = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         self._user: dict[str, Any] = {}
         if os.getuid() == 0:  # it refuses to run as root
@@ -40,7 +42,7 @@ class PostgreSqlServer:
         data = self.home / "data"
         if not data.exists():
             self._run("initdb", "-D", str(data), "-A", "trust", "-U", "embergate", "--no-sync")
-        settings = ("listen_addresses=", "fsync=off", "shared_buffers=16MB", "max_connections=20")
+        settings = ("listen_addresses=", "max_connections=20", *self._settings)
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [program("postgres"), "-D", str(data), "-k", str(self.home),
@@ -66,6 +68,11 @@ class PostgreSqlServer:
         except psycopg.Error:
             return False
         return True
+
+    @property
+    def pid(self) -> int:
+        assert self._process
+        return self._process.pid
 
     def url(self, database: str) -> str:
         return f"postgresql://embergate@/{database}?host={self.home}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import permutations
 from pathlib import Path
 
+import exported
 import pytest
 from databases import PostgreSqlServer
 from gateways import WALL_NS, Gateway
 from test_ingest import PLATFORM
 
-from agent.receiver.export import Selection, export_rows
+from agent.receiver.export import Selection
 from agent.receiver.ingest import Ingest, Message
 from agent.receiver.readings import Figures, Reading
 from agent.receiver.report import report
@@ -37,7 +38,7 @@ def sent(gateway: Gateway) -> list[Message]:
 
 
 def judge(store: Store) -> None:
-    events = {row.what: row for row in export_rows(store, "events", Selection())}
+    events = {row.what: row for row in exported.events(store)}
     for what in ("point", "early"):
         assert WALL_NS - 10 * S < events[what].wall_ns < WALL_NS
         assert events[what].clock == 0, "it was given afterwards, and says so"
@@ -45,12 +46,12 @@ def judge(store: Store) -> None:
     assert events["late"].wall_ns == WALL_NS
     (fire,) = report(store)["fires"]
     assert fire["wall_ns"] == events["point"].wall_ns
-    readings = list(export_rows(store, "readings", Selection(since_ns=WALL_NS - 60 * S)))
+    readings = exported.readings(store, Selection(since_ns=WALL_NS - 60 * S))
     assert len(readings) == 8
     for row in readings:
         assert isinstance(row, Reading)
         assert WALL_NS - 10 * S < row.wall_ns < WALL_NS
-    (first, *_) = export_rows(store, "summaries", Selection(since_ns=WALL_NS - 60 * S))
+    (first, *_) = exported.summaries(store, Selection(since_ns=WALL_NS - 60 * S))
     assert isinstance(first, Figures)
     assert WALL_NS - 10 * S < first.first_ns < first.last_ns < WALL_NS
 
@@ -77,7 +78,7 @@ def test_a_boot_whose_clock_was_never_set_keeps_what_it_said(tmp_path: Path) -> 
     messages = sent(gateway)[:6]
     store = open_store(str(tmp_path / "received.db"))
     receiver(store, trust).take(messages)
-    events = list(export_rows(store, "events", Selection()))
+    events = exported.events(store)
     assert {row.wall_ns for row in events} == {YEAR_1970}
     store.close()
 
@@ -107,6 +108,6 @@ def test_a_time_that_no_database_holds_is_not_believed(tmp_path: Path, wall_ns: 
     messages.append(Message(*gateway.clock_is_set(wall_ns)))
     store = open_store(str(tmp_path / "received.db"))
     assert receiver(store, trust).take(messages)
-    (early,) = [r for r in export_rows(store, "events", Selection()) if r.what == "early"]
+    (early,) = [r for r in exported.events(store) if r.what == "early"]
     assert WALL_NS - 10 * S < early.wall_ns < WALL_NS  # by the batch itself
     store.close()

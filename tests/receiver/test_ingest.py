@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import exported
 import pyarrow.parquet
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -103,13 +104,13 @@ def test_batches_are_kept_decoded_and_acknowledged_with_their_hash(world: World)
 def test_readings_come_back_with_names_units_and_quality(world: World) -> None:
     g = world.gateway
     world.take(g.epoch(), g.table(), g.telemetry(4))
-    rows = list(export_rows(world.store, "readings", Selection()))
+    rows = exported.readings(world.store)
     assert [(r.name, r.unit) for r in rows[:2]] == [("a.heat", "°C"), ("b.heat", "°C")]
     assert [r.value for r in rows if r.point == 7] == pytest.approx([20.0, 20.1, 20.2, 20.3])
     assert [(r.value, r.quality) for r in rows if r.point == 9] == [
         (1 / 3, "good"), (1 / 3, "good"), (1 / 3, "good"), (None, "stale"),
     ]  # fmt: skip
-    assert list(export_rows(world.store, "readings", Selection("another"))) == []
+    assert exported.readings(world.store, Selection("another")) == []
 
 
 def test_summaries_come_back_with_names_and_units_of_points_that_have_a_resolution(
@@ -118,11 +119,11 @@ def test_summaries_come_back_with_names_and_units_of_points_that_have_a_resoluti
     g = world.gateway
     acks = world.take(g.epoch(), g.table(), g.summary())
     assert world.acked(acks)["summary"] == 0
-    (row,) = export_rows(world.store, "summaries", Selection())
+    (row,) = exported.summaries(world.store)
     assert (row.name, row.unit, row.samples, row.good) == ("a.heat", "°C", 4, 3)
     figures = (row.minimum, row.mean, row.maximum)
     assert figures == pytest.approx((20.0, 20.2, 20.3))
-    assert list(export_rows(world.store, "summaries", Selection("another"))) == []
+    assert exported.summaries(world.store, Selection("another")) == []
 
 
 def test_telemetry_before_its_table_is_counted_later(world: World) -> None:
@@ -346,16 +347,16 @@ def test_rows_are_chosen_by_gateway_lane_and_time(world: World, tmp_path: Path) 
     g = world.gateway
     world.take(g.epoch(), g.table(), g.telemetry(4), g.summary())
     world.take(g.events("fire", "zone"), g.events("event", "a", "b"))
-    rows = [r for r in export_rows(world.store, "readings", Selection()) if isinstance(r, Reading)]
+    rows = exported.readings(world.store)
     stamps = sorted({r.wall_ns for r in rows})
     assert len(stamps) == 4
     some = Selection(g.name, since_ns=stamps[1], until_ns=stamps[3])
-    chosen = list(export_rows(world.store, "readings", some))
+    chosen = exported.readings(world.store, some)
     assert {r.wall_ns for r in chosen if isinstance(r, Reading)} == set(stamps[1:3])
-    events = list(export_rows(world.store, "events", Selection(lane="fire")))
+    events = exported.events(world.store, Selection(lane="fire"))
     assert [e.what for e in events if isinstance(e, Event)] == ["zone"]
-    assert len(list(export_rows(world.store, "events", Selection()))) == 3
-    assert list(export_rows(world.store, "events", Selection(since_ns=2**62))) == []
+    assert len(exported.events(world.store)) == 3
+    assert exported.events(world.store, Selection(since_ns=2**62)) == []
 
     for kind, count in (("readings", 8), ("summaries", 1), ("events", 3)):
         path, text = tmp_path / f"{kind}.parquet", io.StringIO()

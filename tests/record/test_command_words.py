@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from test_platform_commands import COMMANDER, TRUST, run, site
+from test_platform_commands import COMMANDER, TRUST, site
 from typer.testing import CliRunner
-from world_record import GATEWAY
+from world_record import GATEWAY, run
 
 from agent.cli import command, proposals
 from agent.cli.words import TEXTS
@@ -89,7 +89,10 @@ def test_proposals_are_shown_in_both_languages_and_are_no_markup(tmp_path: Path)
     async def test() -> None:
         async with site() as s:
             run_dir = ("--run", str(s.world.run))
-            ask = lambda *words: asyncio.to_thread(invoke, "proposals", *words, *run_dir)  # noqa: E731 -- said often
+
+            async def ask(*words: str) -> tuple[int, str, bytes]:
+                return await asyncio.to_thread(invoke, "proposals", *words, *run_dir)
+
             assert (await ask("--lang", "zh"))[1].strip() == "无提议"
             data, title = b"site: {}\n", "[/red] new [bold]\x1b[2J sirens"
             args = {"kind": "configuration", "title": title, "data": data,
