@@ -18,7 +18,7 @@ from agent.compile_effects import compile_effects
 from config import model
 from config.checks import check_site
 from config.dialects import Dialect
-from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger, write_whole
+from config.ledger import Ledger, ledger_path, read_ledger, update, write_ledger
 from config.limits import MS, STALE_INTERVALS, STALE_NS_MAX, STALE_NS_MIN
 from config.loader import Document, load, paused_collection, read_bytes
 from config.members import named_points
@@ -43,8 +43,8 @@ from config.plan import (
     WalkGroup,
     WordRule,
     Zone,
-    encode_plan,
 )
+from config.plan_files import write_plan
 from config.problems import Problem, Problems
 from config.profiles import Profile
 from config.site_reader import SiteFile, read_site
@@ -130,7 +130,7 @@ def plan_file(path: Path, out: Path) -> Checked:
     if checked.plan is not None:
         assert checked.ledger_file is not None
         write_ledger(checked.ledger_file, checked.ledger)
-        write_whole(out, encode_plan(checked.plan))
+        write_plan(out, checked.plan)
     return checked
 
 

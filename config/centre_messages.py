@@ -13,7 +13,15 @@ TEXTS: dict[str, Pair] = {
         "all tries at all receivers take {value}; a fire has to be at one within {most}",
         "对所有接收机的全部发送需要 {value}；火警须在 {most} 内送达其一",
     ),
+    "dc09.twice": (
+        "'{other}' has zone {value} already: the centre could not tell the two apart",
+        "“{other}”已使用防区号 {value}：接警中心将无法区分这两处",
+    ),
 }
 HINTS: dict[str, Pair] = {
     "dc09.slow": ("shorten reply_timeout or lower tries", "请缩短 reply_timeout 或减少 tries"),
+    "dc09.twice": (
+        "give it a number of its own, or 0 for no zone",
+        "请为其分配单独的防区号，或写 0 表示无防区",
+    ),
 }

@@ -136,8 +136,15 @@ def _zones(
                        most=str(GB26875_ADDRESSES_MAX))  # fmt: skip
         return ()
     out = []
+    given: dict[int, str] = {}
     for name, _, node in entries:
         value = reader.integer(node, (*here, name), 0, most)
-        if value is not None:
-            out.append((name, value))
+        if value is None:
+            continue
+        if value in given:
+            reader.problem("dc09.twice", node, (*here, name), "dc09.twice", other=given[value],
+                           value=str(value))  # fmt: skip
+        if value:  # 0 is no zone, and may be that of many
+            given.setdefault(value, name)
+        out.append((name, value))
     return tuple(out)

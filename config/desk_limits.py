@@ -20,6 +20,8 @@ RECORDING_BYTES_MAX = 256 * 1024 * 1024  # decompressed
 
 # --- a trial's supervisor (embergate run); in the building systemd does it -----------------------
 SUPERVISE_RESTART_NS = 200 * MS
+NOTIFY_BYTES_MAX = 4096
+SUPERVISE_READY_NS = 60 * S  # a simulated building loads what the gateway does not
 SUPERVISE_STOP_NS = 5 * S
 DEMO_TEND_NS = 50 * MS
 

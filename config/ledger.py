@@ -164,14 +164,14 @@ def write_ledger(path: FilePath, ledger: Ledger) -> None:
     write_whole(path, text)
 
 
-def write_whole(path: FilePath, data: bytes) -> None:
+def write_whole(path: FilePath, data: bytes, mode: int = 0o644) -> None:
     """Write a file that a power cut leaves either old or new. Raises OSError."""
     directory = path.resolve().parent
     handle, name = tempfile.mkstemp(dir=directory, prefix=f".{path.name}.")
     temporary = FilePath(name)
     try:
         with os.fdopen(handle, "wb") as f:
-            os.fchmod(f.fileno(), 0o644)
+            os.fchmod(f.fileno(), mode)
             f.write(data)
             f.flush()
             os.fsync(f.fileno())

@@ -173,6 +173,7 @@ PIN_TRIES_FREE = 3  # wrong in a row; then each one locks out, twice as long eac
 PIN_LOCK_NS_MIN = 30 * S
 PIN_LOCK_NS_MAX = 900 * S  # ... up to this
 PIN_CHECKS_WAITING_MAX = 4
+PIN_FILE_BYTES_MAX = 32 * 1024  # PEOPLE_MAX names and hashes
 PIN_USERS_MAX = 256  # user ids whose wrong tries are remembered
 REFUSED_ORDER_EVENT_NS = 10 * S  # refusals become one event in this time
 REFUSED_ORDER_KINDS_MAX = 64  # of who and from where, told apart in that time

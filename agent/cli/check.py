@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from agent.budget import DEAD, Budget, budgets
+from agent.cli.centre_text import centre_lines, points_without_zone
 from agent.cli.desk_words import say
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.signals_text import outputs_told, signal_lines
@@ -123,6 +124,7 @@ def _summary(checked: Checked) -> dict[str, Any]:
         ],
         "outputs": outputs_told(plan),
         "signals_lacking": list(lacking(site)) if site.signals or site.inputs else [],
+        "zones_lacking": points_without_zone(plan),
         "panels": [
             {
                 "name": plan.devices[p.device].name,
@@ -202,6 +204,7 @@ def _echo(checked: Checked, lang: str) -> str:
         out.append(text)
         out.append(_load_line(budget, lang, siren=i in with_siren))
     out += signal_lines(plan, site, lang)
+    out += centre_lines(plan, lang)
     out += _point_lines(site, lang)
     out.append(say("good", lang))
     return "".join(f"{line}\n" for line in out)

@@ -16,6 +16,7 @@ from rich.console import Console
 from agent.cli import show
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
+from agent.cli.told_words import refusal
 from agent.cli.words import say
 from agent.ipc import Client, IpcError, Message, Refused
 from config.limits import POINTS_PAGE_MAX
@@ -55,7 +56,8 @@ def answered(socket: Path, language: str) -> Iterator[None]:
     try:
         yield
     except Refused as e:
-        typer.echo(say("refused", language, code=e.code, text=e.text), err=True)
+        text = refusal(e.code, e.text, language)
+        typer.echo(say("refused", language, code=e.code, text=text), err=True)
         raise typer.Exit(1) from e
     except IpcError as e:
         why = e.__cause__

@@ -43,6 +43,13 @@ TEXTS: dict[str, Pair] = {
     "point.text": ("text of {width} registers in {encoding}", "文本，{width} 个寄存器，{encoding}"),
     "point.low_first": (", low byte first", "，低字节在前"),
     "points.more": ("  ... and {rest} more points", "  …… 另有 {rest} 个点位"),
+    "zones.none": (
+        "  courier {name}: {count} points are told with zone 0, which is no place: {points}{more}; "
+        "give each a number of its own in couriers.{name}.zones",
+        "  传输目的地 {name}：{count} 个点位以防区号 0 上传，中心无法定位：{points}{more}；"
+        "请在 couriers.{name}.zones 中为其分别指定编号",
+    ),
+    "zones.more": (" and {rest} more", " 等，另有 {rest} 个"),
     "good": ("no problems", "没有问题"),
     "plan.made": (
         "{file}: {points} points, digest {digest}",

@@ -10,6 +10,7 @@ _WHY = {
     "manual": ("a manual call point", "手动报警按钮"),
     "zone": ("a zone that counts itself", "自行计数确认的分区"),
     "time": ("the time to investigate is over", "延时确认时间已到"),
+    "own": ("the gateway's own manual alarm", "本网关的手动报警"),
     "guard": ("ordered by the guard", "值班人员下达"),
 }
 

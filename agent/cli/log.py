@@ -27,12 +27,12 @@ from rich.text import Text
 from agent.cli import show
 from agent.cli.control import RunDir, answered, plain
 from agent.cli.language import BY_LOCALE, LangOption, tongue
+from agent.cli.log_words import in_words
 from agent.cli.run import default_run_dir
-from agent.cli.words import flag_words, say
+from agent.cli.words import say
 from agent.ipc import Client, IpcError
 from config.limits import LOG_REORDER_MAX, LOG_SHOWN_MAX
 from config.quantity import compatible, convert, parse
-from config.words import FLAG_WORDS
 
 COLUMNS = (
     "time", "clock", "panel_time", "lane", "source", "name", "what", "text", "boot", "mono_s",
@@ -70,22 +70,7 @@ class Entry:
 
     def text(self, language: str = "en") -> str:
         """What happened, in words."""
-        body = self.body
-        words = []
-        if "to" in body and isinstance(body["to"], int):
-            now, before = body["to"], body.get("from", 0)
-            words.append(f"{_flags(before, language)} → {_flags(now, language)}")
-        if isinstance(body.get("value"), int | float):
-            words.append(f"{body['value']:g}")
-        if "refused" in body and "verb" in body and isinstance(body["refused"], str):
-            words.append(say("refused", language, code=body["refused"], text=body["verb"]))
-        elif "verb" in body:
-            words.append(say(f"verb.{body['verb']}", language))
-        if isinstance(body.get("fault"), bool):
-            words.append(say("fault" if body["fault"] else "normal", language))
-        keys = ("who", "target", "word", "event", "text", "why")
-        words += [str(body[key]) for key in keys if body.get(key)]
-        return "; ".join(words)
+        return in_words(self.what, self.body, language)
 
     def row(self) -> dict[str, Any]:
         """As it is exported."""
@@ -106,10 +91,6 @@ class Entry:
             "folded": self.folded,
             "body": plain(self.body),
         }
-
-
-def _flags(value: int, language: str) -> str:
-    return flag_words([word for word, flag in FLAG_WORDS.items() if value & int(flag)], language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +163,15 @@ def log(
         typer.echo(say("log.none", language))
         return
     body: list[list[RenderableType]] = [
-        [e.time(), e.panel_time, Text(e.what, "bold red" if e.lane == "fire" else ""),
+        [e.time()[:23], e.panel_time,
+         Text(say(f"what.{e.what}", language), "bold red" if e.lane == "fire" else ""),
          str(e.body.get("name", e.source)), e.text(language)]
         for e in entries
     ]  # fmt: skip
     columns = ["time", "panel_time", "what", "source", "text"]
+    if not any(e.panel_time for e in entries):
+        columns.remove("panel_time")
+        body = [[time, *rest] for time, _, *rest in body]
     Console().print(show.table("", columns, body, language, most=len(body)))
 
 

@@ -12,7 +12,9 @@ from agent.cli.control import AsJson, RunDir, ask, plain
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.pin import ask_pin
 from agent.cli.run import default_run_dir
-from agent.cli.words import flag_words, say
+from agent.cli.standing import span
+from agent.cli.told_words import told
+from agent.cli.words import TEXTS, flag_words, say
 from agent.core.types import Verb
 from config.quantity import compatible, convert, parse
 
@@ -25,6 +27,8 @@ Target = Annotated[
     str, typer.Argument(help="point/DEVICE.POINT, zone/NAME, output/NAME or courier/NAME")
 ]
 Length = Annotated[str, typer.Option("--for", help="how long: 30min, 8h; default: the site's")]
+
+_KNOWN = ("verb", "who", "source")  # of an order's record; the rest is what came of it
 
 
 def register(app: typer.Typer) -> None:
@@ -187,7 +191,8 @@ def give(
         typer.echo(json.dumps(plain(reply), ensure_ascii=False))
     elif wrong:
         named = say(f"verb.{verb}", language)
-        typer.echo(say("order.failed", language, verb=named, why=wrong), err=True)
+        why = told(wrong, language)
+        typer.echo(say("order.failed", language, verb=named, why=why), err=True)
     else:
         typer.echo(_outcome(str(verb), reply, language))
     if wrong:
@@ -202,13 +207,14 @@ def _wrong(record: dict[str, Any]) -> str:
 
 def _outcome(verb: str, reply: dict[str, Any], language: str) -> str:
     record = reply["record"]
-    told = {
-        key: value
-        for key, value in record.items()
-        if key not in ("verb", "who", "source") and value not in ("", None, 0, [])
-    }
+    what = {key: value for key, value in record.items() if key not in _KNOWN and value}
     lines = [say("order.done", language, verb=say(f"verb.{verb}", language), who=record["who"])]
-    lines += [f"  {key}: {_text(value)}" for key, value in told.items()]
+    lines += [
+        f"  {say(f'done.{key}', language, value=_text(key, value, language))}"
+        for key, value in what.items()
+    ]
+    if not what and f"nothing.{verb}" in TEXTS:
+        lines.append(f"  {say(f'nothing.{verb}', language)}")
     if "status" in reply:
         lines.append(
             say("order.now", language, flags=flag_words(reply["status"]["flags"], language))
@@ -216,8 +222,10 @@ def _outcome(verb: str, reply: dict[str, Any], language: str) -> str:
     return "\n".join(lines)
 
 
-def _text(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _text(key: str, value: Any, language: str) -> str:
+    if key == "duration_s":
+        return span(value, language)
+    return ", ".join(map(str, value)) if isinstance(value, list) else told(str(value), language)
 
 
 def _duration_ns(text: str, language: str) -> int:

@@ -17,7 +17,8 @@ import typer
 from agent.cli.desk_words import say
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.supervisor import Supervisor, start_gateway
-from config.plan import Line, Plan, encode_plan
+from config.plan import Line, Plan
+from config.plan_files import write_plan
 from config.words import LineKind
 
 
@@ -59,8 +60,9 @@ def run(
     if simulated:
         desk = on_the_desk(plan, free_ports(len(plan.lines)), state.resolve())
         plan_file = state / "desk.cbor"
-        plan_file.write_bytes(encode_plan(desk))
-        supervisor.add("building", "simulate", "--plan", str(plan_file))
+        write_plan(plan_file, desk)
+        simulate = ("simulate", "--plan", str(plan_file), "--lang", lang)
+        supervisor.add_first("building", *simulate, stop=stop.is_set)
     start_gateway(supervisor, plan_file, state, sockets)
     typer.echo(say("run.runs", lang, sockets=sockets))
     try:

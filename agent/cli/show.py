@@ -10,6 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.cli.effects_status import effects_lines
+from agent.cli.standing import past_rows, standing
+from agent.cli.told_words import told
 from agent.cli.words import TEXTS, flag_words, say
 
 _COLOURS = {
@@ -21,6 +23,7 @@ _COLOURS = {
     "test": "blue",
 }
 ROWS_MAX = 40  # of one table
+PAST_MAX = 5  # of the last alarms
 
 
 def flags(words: Sequence[str], language: str) -> Text:
@@ -42,10 +45,12 @@ def state(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
         counts = say("alarms", language, count=status["alarms"], unseen=status["unacknowledged"])
         first = status["first_alarm"]["name"]
         yield Text(f"{say('first_alarm', language)}: {first}; {counts}", style="bold")
+    yield from standing(status, language)
     for line in effects_lines(status["effects"], language):
         yield Text(line, style="bold")
     for fault in status["faults"][:ROWS_MAX]:
-        yield Text(f"{say('fault', language)}: {fault['source']}: {fault['text']}", style="yellow")
+        text = told(fault["text"], language)
+        yield Text(f"{say('fault', language)}: {fault['source']}: {text}", style="yellow")
     if len(status["faults"]) > ROWS_MAX:
         yield Text(say("more", language, count=len(status["faults"]) - ROWS_MAX))
 
@@ -68,6 +73,9 @@ def parts(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
         yield texts(status["texts"], language)
     if status["active"]:
         yield points(say("active", language), status["active"], language)
+    if status["last_alarms"]:
+        rows = past_rows(status["last_alarms"][:PAST_MAX], language)
+        yield table("past", ["number", "time", "name", "word"], rows, language)
     yield lines(status["lines"], language)
 
 
@@ -84,7 +92,9 @@ def outputs(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
                 say(words[output["read_back"]], language),
                 Text(say("mismatch", language), "bold red")
                 if output["fault"]
-                else output["pattern"],
+                else told(output["pattern"], language)
+                if not output["disabled"]
+                else say("flag.disabled", language),
             ]
             for output in rows
         ],
@@ -96,12 +106,12 @@ def panels(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
     """Panels on ports of their own, with what they told."""
     body = []
     for panel in rows:
-        told = [
+        what = [
             f"{r['address'] or '-'}: {flag_words(r['flags'], language)}" for r in panel["standing"]
         ]
         word = "down" if panel["lost"] else "up" if panel["supervised"] else "unsupervised"
         link = say(word, language)
-        body.append([panel["name"], link, "; ".join(told[:ROWS_MAX])])
+        body.append([panel["name"], link, "; ".join(what[:ROWS_MAX])])
     return table("panels", ["name", "link", "text"], body, language)
 
 
@@ -150,7 +160,8 @@ def record(status: Mapping[str, Any] | None, language: str) -> Iterator[Renderab
         yield Text(say("record.none", language), style="bold yellow")
         return
     for source, text in status["faults"].items():
-        yield Text(say("record.fault", language, source=source, text=text), style="yellow")
+        args = {"source": source, "text": told(text, language)}
+        yield Text(say("record.fault", language, **args), style="yellow")
     if day := status["store"].get("written_day_bytes"):
         yield Text(say("record.wear", language, megabytes=f"{day / 1e6:.1f}"))
     if status["couriers"]:
@@ -160,7 +171,7 @@ def record(status: Mapping[str, Any] | None, language: str) -> Iterator[Renderab
                 say("up" if courier["connected"] else "down", language),
                 str(courier["waiting"]),
                 str(courier["under_way"]),
-                courier["text"],
+                told(courier["text"], language),
             ]
             for courier in status["couriers"]
         ]
@@ -179,7 +190,7 @@ def table(
     """A table with translated title and columns, of at most `most` rows; the rest is counted."""
     out = Table(title=say(title, language) if title in TEXTS else title, title_justify="left")
     for column in columns:
-        out.add_column(say(f"col.{column}", language))
+        out.add_column(say(f"col.{column}", language), no_wrap=column == "time")
     for row in rows[:most]:
         out.add_row(*row)
     if len(rows) > most:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from agent.cli.language import BY_LOCALE, LangOption, tongue
+
 
 class BlankCell(StrEnum):
     """What an empty cell of a recording means."""
@@ -90,6 +92,7 @@ def simulate(
     replay: ReplayFile = None,
     port: ReplayPort = None,
     as_line: AsLine = False,
+    lang: LangOption = BY_LOCALE,
 ) -> None:
     """Serve a simulated building: its panels, sensors and relay boards, until interrupted."""
     if replay is not None:
@@ -118,5 +121,6 @@ def simulate(
         seed=seed,
         control=control,
         json=as_json,
+        language=tongue(lang),
     )
     simulate_run.run(site, plan, service, scenery)

@@ -20,6 +20,8 @@ from typing import Any
 import typer
 
 from agent.cli.check import plan_or_exit
+from agent.cli.words import say
+from agent.notify import Notifier
 from config.desk_limits import SIMULATOR_CONTROL_LINE_BYTES_MAX, SIMULATOR_SETS_PENDING_MAX
 from config.limits import MS, S
 from config.plan import Plan, PlanError, decode_plan, read_plan
@@ -56,6 +58,7 @@ class Service:
     seed: int
     control: bool
     json: bool
+    language: str
 
     def options(self) -> Options:
         """For the building. Raises SimulatorError."""
@@ -72,7 +75,7 @@ def run(site: Path | None, plan: Path | None, service: Service, scenery: Scenery
     """Serve until stopped. Exits 78 without a good plan, 1 with what the simulator cannot do."""
     try:
         _check(scenery)
-        asyncio.run(_serve(_load(site, plan), service, scenery))
+        asyncio.run(_serve(_load(site, plan, service.language), service, scenery))
     except PlanError as e:
         typer.echo(str(e), err=True)
         raise typer.Exit(EXIT_CONFIG) from e
@@ -103,13 +106,13 @@ def _mapping(maps: tuple[str, ...]) -> dict[str, str]:
     return mapping
 
 
-def _load(site: Path | None, plan: Path | None) -> Plan:
+def _load(site: Path | None, plan: Path | None, language: str) -> Plan:
     if (site is None) == (plan is None):
         raise SimulatorError("give either a SITE file or --plan FILE")
     if plan is not None:
         return decode_plan(read_plan(plan))
     assert site is not None
-    return plan_or_exit(site)
+    return plan_or_exit(site, lang=language)
 
 
 def _prepare(building: Building, scenery: Scenery) -> Callable[[], None] | None:
@@ -131,11 +134,11 @@ async def _serve(plan: Plan, service: Service, scenery: Scenery) -> None:
     # A request that pymodbus refuses gets its exception reply; a warning about it tells no more.
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
     building = Building(plan, service.options())
-    show = _emit_json if service.control or service.json else _emit_text
+    as_json = service.control or service.json
 
     def emit(event: dict[str, Any]) -> None:
         try:
-            show(event)
+            _emit_json(event) if as_json else _emit_text(event, service.language)
         except BrokenPipeError:  # whoever listened is gone; so that exit does not trip over it:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             controlled.end()
@@ -147,6 +150,7 @@ async def _serve(plan: Plan, service: Service, scenery: Scenery) -> None:
         loop.add_signal_handler(number, controlled.end)
     await building.start()
     controlled.ready()
+    Notifier().ready("a simulated building")
     tasks = {
         asyncio.ensure_future(controlled.stopped.wait()),
         asyncio.ensure_future(building.failed()),
@@ -198,20 +202,22 @@ def _emit_json(event: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _emit_text(event: dict[str, Any]) -> None:
+def _emit_text(event: dict[str, Any], language: str) -> None:
     match event["event"]:
         case "ready":
             for line in event["lines"]:
                 typer.echo(f"{line['name']}: {line['address']}")
-            typer.echo(
-                f"{event['points']} points of {len(event['devices'])} devices are served; "
-                "stop with Ctrl-C"
-            )
+            devices = len(event["devices"])
+            args = {"points": event["points"], "devices": devices}
+            typer.echo(say("simulate.served", language, **args))
         case "coil":
-            name = event["output"] or f"coil {event['coil']}"
-            stamp = event["mono_ns"] / S
-            typer.echo(
-                f"{stamp:.3f} s  {event['device']}: {name} is {'ON' if event['on'] else 'off'}"
-            )
+            name = event["output"] or say("simulate.coil_number", language, coil=event["coil"])
+            args = {
+                "stamp": f"{event['mono_ns'] / S:.3f}",
+                "device": event["device"],
+                "name": name,
+                "state": say("simulate.on" if event["on"] else "simulate.off", language),
+            }
+            typer.echo(say("simulate.coil", language, **args))
         case "scene_end":
-            typer.echo("the recording is over; its last row holds")
+            typer.echo(say("simulate.over", language))

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from agent.cli.desk_words import say
-from config.desk_limits import SUPERVISE_RESTART_NS, SUPERVISE_STOP_NS
+from config.desk_limits import (
+    NOTIFY_BYTES_MAX,
+    SUPERVISE_READY_NS,
+    SUPERVISE_RESTART_NS,
+    SUPERVISE_STOP_NS,
+)
 from config.limits import S
 from config.plan import Courier, section
 
 EX_CONFIG = 78
+_LOOK_S = 0.1
 
 
 class Supervisor:
@@ -25,6 +35,7 @@ class Supervisor:
     ) -> None:
         self._commands: dict[str, list[str]] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._environ: dict[str, dict[str, str]] = {}  # by name, beside our own
         self._dead_since_ns: dict[str, int] = {}
         self._tell = tell
         self._lang = lang
@@ -35,6 +46,25 @@ class Supervisor:
         """A process to keep running: `embergate ARGS`."""
         self._commands[name] = [sys.executable, "-m", "agent.cli.main", *args]
         self._start(name)
+
+    def add_first(self, name: str, *args: str, stop: Callable[[], bool]) -> None:
+        """As `add`, and wait until it says that it is ready, dies, is late or `stop` says so.
+
+        The others then find what it serves: without that a trial begins with faults of its lines.
+        """
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+            address = f"\0embergate-{os.getpid()}-{name}"
+            listening.bind(address)
+            listening.settimeout(_LOOK_S)
+            self._environ[name] = {"NOTIFY_SOCKET": "@" + address[1:]}
+            self.add(name, *args)
+            end_ns = time.monotonic_ns() + SUPERVISE_READY_NS
+            while self._children[name].poll() is None and time.monotonic_ns() < end_ns:
+                with contextlib.suppress(TimeoutError):
+                    if b"READY=1" in listening.recv(NOTIFY_BYTES_MAX):
+                        return
+                if stop():
+                    return
 
     def pid(self, name: str) -> int:
         """The process id of a child."""
@@ -70,6 +100,7 @@ class Supervisor:
     def _start(self, name: str) -> None:
         self._children[name] = subprocess.Popen(
             self._commands[name],
+            env={**os.environ, **self._environ.get(name, {})},
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,

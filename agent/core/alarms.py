@@ -102,8 +102,8 @@ counted: it is logged, and follows its condition. Only what is HELD returns."""
 # Plain ints: arithmetic on IntFlag is slow, and a body must be plain CBOR.
 FIRE, PREALARM = int(Flag.FIRE), int(Flag.PREALARM)
 FAULT, MANUAL = int(Flag.FAULT), int(Flag.MANUAL)
-_GATES = int(Flag.DISABLED | Flag.TEST)
-_GATED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.ACTIVATED | Flag.MANUAL)
+GATES = int(Flag.DISABLED | Flag.TEST)
+GATED = int(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.ACTIVATED | Flag.MANUAL)
 _DISABLED = int(Flag.DISABLED)
 _LOST = kernels.STALE | kernels.INVALID
 _LATCHES = int(Flag.FIRE | Flag.PREALARM)
@@ -113,7 +113,8 @@ CONFIRMED = 1 << 27  # internal: the time of its investigation is over
 PUBLISHED = 0xFFFF  # what of `effective` and of a zone's flags may leave the core
 # Members of an enum bound once: to reach them through their class costs more than what they do.
 _CLEAR, _, _HELD = _PHASES = tuple(Phase)
-_RISES, _UNKNOWN = Event.RISES, Event.UNKNOWN
+_RISES, _UNKNOWN, _FALLS, _RETURNS = Event.RISES, Event.UNKNOWN, Event.FALLS, Event.RETURNS
+_ALARM, _FIRE_LANE = Act.ALARM, Lane.FIRE
 _ANALOGUE, _STATE = int(Mode.ANALOGUE), int(Mode.STATE)
 
 
@@ -125,7 +126,7 @@ def fire_event(bits: int) -> Event:
         return _UNKNOWN
     if bits & _DISABLED:
         return _UNKNOWN  # somebody disabled it: that never clears a fire
-    return Event.FALLS
+    return _FALLS
 
 
 def reset_event(bits: int) -> Event:
@@ -249,7 +250,7 @@ def _lose(alarms: Alarms, site: Site, k: int, bits: int) -> None:
         and bits & (kernels.PREALARM | kernels.TREND | kernels.WAS_OVER)
         and site.modes[k] == _ANALOGUE
         and not alarms.lost_in_alarm[k]
-        and not alarms.gates[k] & _GATES
+        and not alarms.gates[k] & GATES
     ):
         alarms.lost_in_alarm[k] = True
         alarms.unsaved = True
@@ -271,7 +272,7 @@ def settle(
     before = _PHASES[int(alarms.phase[k])]
     origin = _origin(alarms, site, image, k)
     if event is _RISES and before == _HELD and _is_news(alarms, k, stamp[0]):
-        event = Event.RETURNS
+        event = _RETURNS
     phase, act = FIRE_TABLE[origin, before, event]
     if phase != before:
         alarms.phase[k] = phase
@@ -282,14 +283,14 @@ def settle(
             alarms.rose_ns[k] = stamp[0]
             if origin is X:
                 alarms.rose.append(k)
-    if before == _HELD and act is Act.ALARM:
+    if before == _HELD and act is _ALARM:
         alarms.vote[k] = False  # publish() counts it again, at its old place in the order
     return publish(alarms, site, image, k, stamp, why)
 
 
 def _origin(alarms: Alarms, site: Site, image: Image, k: int) -> Origin:
     """Whose rules a point's fire follows now."""
-    gated = (int(image.bits[k]) | int(alarms.gates[k])) & _GATES
+    gated = (int(image.bits[k]) | int(alarms.gates[k])) & GATES
     if not alarms.vote[k] and (gated or alarms.phase[k] != _CLEAR):
         return X
     return P if site.from_panel[k] else G
@@ -297,7 +298,7 @@ def _origin(alarms: Alarms, site: Site, image: Image, k: int) -> Origin:
 
 def _is_news(alarms: Alarms, k: int, mono_ns: int) -> bool:
     """Whether a condition that comes back on a latched fire is a new alarm."""
-    if alarms.gates[k] & _GATES:
+    if alarms.gates[k] & GATES:
         return False
     known = alarms.silenced or bool(alarms.acked[k])
     return known and mono_ns - int(alarms.held_ns[k]) >= RESOUND_NS
@@ -315,7 +316,7 @@ def publish(
     if alarms.lost_in_alarm[k]:
         after |= PREALARM
     before = int(alarms.flags[k])
-    gated = bool(after & _GATES)
+    gated = bool(after & GATES)
     number = 0
     voted = bool(alarms.vote[k])
     # A state point recalled from before a restart may be disabled: it must be read to count.
@@ -330,7 +331,7 @@ def publish(
         alarms.unsaved = True
     effective = after & ~FIRE  # a fire counts by its vote alone
     if gated:
-        effective &= ~_GATED
+        effective &= ~GATED
     if alarms.vote[k]:
         effective |= FIRE | after & MANUAL
     alarms.effective[k] = effective | int(alarms.inner[k])
@@ -352,7 +353,7 @@ def publish(
         gated=gated and not counts,
     )
     if number and not (before ^ after) & FIRE:  # a gate opened on a standing fire
-        record = Record(Lane.FIRE, record.source, record.what, stamp[0], record.body)
+        record = Record(_FIRE_LANE, record.source, record.what, stamp[0], record.body)
     return [record]
 
 
@@ -390,30 +391,6 @@ def silence(alarms: Alarms) -> None:
     alarms.unsaved = alarms.unsaved or not alarms.silenced
     alarms.silenced = True
     alarms.touched = True
-
-
-def reset(
-    alarms: Alarms, site: Site, image: Image, stamp: tuple[int, int]
-) -> tuple[int, int, list[Record]]:
-    """Clear what reads good below its clear level: (cleared, refused, records)."""
-    standing = np.flatnonzero((alarms.phase != _CLEAR) | alarms.lost_in_alarm)
-    cleared = 0
-    out: list[Record] = []
-    for k in standing.tolist():
-        bits = int(image.bits[k])
-        event = reset_event(bits)
-        off = bool(alarms.gates[k] & _DISABLED and bits & _LOST)
-        if off:
-            event = Event.RESET  # cannot be read, and whoever may reset has disabled it
-        if event == Event.RESET and site.from_panel[k] and (off or bits & _DISABLED):
-            event = Event.FALLS  # the panel will not take back what it does not watch any more
-        prealarm = bits & kernels.PREALARM and not off
-        if event == Event.RESET and not prealarm and alarms.lost_in_alarm[k]:
-            alarms.lost_in_alarm[k] = False
-            alarms.unsaved = True
-        out += settle(alarms, site, image, k, event, stamp, "reset")
-        cleared += int(alarms.phase[k] == _CLEAR and not alarms.lost_in_alarm[k])
-    return cleared, len(standing) - cleared, out
 
 
 def gate(

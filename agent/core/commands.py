@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from agent.core import alarms, classify, delay, disable, effects, signals, walktest
+from agent.core import alarms, classify, delay, disable, effects, many, signals, walktest
 from agent.core.state import State
 from agent.core.types import Command, Now, Order, Record, Verb
 from config.limits import ORDER_TEXT_CHARS_MAX, S
@@ -26,11 +26,12 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
         "verb": command.verb.value,
         "who": command.who,
         "source": command.source,
+        **_said(command),
     }
     out: list[Record] = []
     if command.verb is Verb.ACKNOWLEDGE:
         body["points"] = alarms.acknowledge(state.alarms)
-        signals.seen(state)
+        body |= signals.seen(state)
     elif command.verb is Verb.SILENCE:
         if state.effects.active or state.alarms.vote.any():
             alarms.silence(state.alarms)
@@ -38,7 +39,7 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
         settle_outputs(state, now, out, orders)
     elif command.verb is Verb.RESET:
         stamp = (now.mono_ns, now.wall_ns)
-        cleared, refused, out = alarms.reset(state.alarms, state.site, state.image, stamp)
+        cleared, refused, out = many.reset(state.alarms, state.site, state.image, stamp)
         more_cleared, more_refused, more = signals.reset(state, now)
         body["cleared"], body["refused"] = cleared + more_cleared, refused + more_refused
         out += more
@@ -50,11 +51,11 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
         effects.evacuate(state.effects, state.alarms)
     elif command.verb in _ORDERS:
         wrong, out = _ORDERS[command.verb](state, command, now)
-        _say(body, command, wrong)
+        body |= {"error": wrong} if wrong else {}
     elif command.verb is Verb.TEST:
         action = walktest.start if command.target else walktest.stop
         wrong, out = action(state, command, now)
-        _say(body, command, wrong)
+        body |= {"error": wrong} if wrong else {}
     elif command.verb in signals.VERBS:
         out += signals.obey(state, command, now, orders, body)
         if command.verb is Verb.MANUAL:  # what a manual call point does, the gateway's own does
@@ -65,15 +66,13 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     return [Record(Lane.EVENT, "operator", "operator", now.mono_ns, dict(body)), *out]
 
 
-def _say(body: dict[str, str | int], command: Command, wrong: str) -> None:
-    """What the order was about, and why it was not carried out."""
-    for key in ("target", "word", "why"):
-        if value := getattr(command, key):
-            body[key] = value[:ORDER_TEXT_CHARS_MAX]
+def _said(command: Command) -> dict[str, str | int]:
+    """What an order was about and why, as it was said."""
+    words = {key: getattr(command, key)[:ORDER_TEXT_CHARS_MAX] for key in ("target", "word", "why")}
+    said: dict[str, str | int] = {key: value for key, value in words.items() if value}
     if command.duration_ns:
-        body["duration_s"] = command.duration_ns // S
-    if wrong:
-        body["error"] = wrong
+        said["duration_s"] = command.duration_ns // S
+    return said
 
 
 def settle_outputs(state: State, now: Now, out: list[Record], orders: list[Order]) -> None:

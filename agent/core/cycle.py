@@ -169,11 +169,13 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
     same_boot = found.boot == state.boot_id
     effects_memory.merge(state.effects, found.effects, now, same_boot=same_boot)
+    before = state.alarms.count
     out = recall.merge(found, holders, state.boot_id, now, again=again)
     out += signals.restore(state, found.more.get("manual"), now)
     if not again:
         out += lasting.restore(state, found.more, now, same_boot=same_boot)
-    signals.recall_seen(state)
+    added = state.alarms.count - before
+    signals.recall_seen(state, found.count, found.more.get("seen"), added)
     return out
 
 

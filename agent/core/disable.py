@@ -13,13 +13,14 @@ process goes on; the record offers it nothing of fire and events until it is ena
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.core import alarms
+from agent.core import many
 from agent.core.site import FOREVER_NS, Bools
 from agent.core.types import ClockState, Command, Now, Record
 from config.limits import (
@@ -219,8 +220,8 @@ def _happen(
 def _source(state: State, target: str) -> str:
     """The coalescing key: of a point its id, for two long names make a longer one."""
     kind, _, name = target.partition("/")
-    if kind == "point" and name in state.site.plan.points.names:
-        name = str(state.site.ids[state.site.plan.points.names.index(name)])
+    if kind == "point" and name in state.site.named:
+        name = str(state.site.ids[state.site.named[name]])
     return f"disablement/{kind}/{name}"
 
 
@@ -237,12 +238,12 @@ def _wrong(state: State, target: str) -> str:
     return ""
 
 
-def _names(state: State, kind: str) -> tuple[str, ...]:
+def _names(state: State, kind: str) -> Collection[str]:
     plan = state.site.plan
     if kind == "point":
-        return plan.points.names
+        return state.site.named
     if kind == "zone":
-        return tuple(zone.name for zone in plan.zones)
+        return state.site.zone_named
     if kind == "output":
         return tuple(output.name for output in plan.outputs)
     return tuple(courier.name for courier in plan.couriers)
@@ -256,28 +257,26 @@ def apply(state: State, now: Now) -> list[Record]:
     state.zones.gates = (gates | zone_off * np.uint32(_DISABLED)).astype(np.uint32)
     outputs = {t.partition("/")[2] for t in state.disabled.standing if t.startswith("output/")}
     state.effects.barred = frozenset(
-        i for i, output in enumerate(site.plan.outputs) if output.name in outputs
+        i for i, output in enumerate(site.plan.outputs if outputs else ()) if output.name in outputs
     )
     a.touched = True
     stamp = (now.mono_ns, now.wall_ns)
-    out: list[Record] = []
-    for k in np.flatnonzero(points != (a.gates & np.uint32(_DISABLED) != 0)).tolist():
-        gate = int(a.gates[k]) ^ _DISABLED
-        out += alarms.gate(a, site, state.image, k, gate, stamp)
-    return out
+    moved = np.flatnonzero(points != (a.gates & np.uint32(_DISABLED) != 0))
+    gates = a.gates[moved] ^ np.uint32(_DISABLED)
+    return many.gate(a, site, state.image, moved, gates, stamp)
 
 
 def _off(state: State) -> tuple[Bools, Bools]:
     """Points [n] and zones [z] out of service."""
     site, standing = state.site, state.disabled.standing
-    zones = np.array([f"zone/{z.name}" in standing for z in site.plan.zones], np.bool_)
+    zones = np.zeros(len(site.plan.zones), np.bool_)
     points = np.zeros(len(site), np.bool_)
-    if zones.any():
-        points[site.member_point[zones[site.member_zone]]] = True
-        points[site.member_point[~zones[site.member_zone]]] = False
-    wanted = {t.partition("/")[2] for t in standing if t.startswith("point/")}
-    if wanted:
-        points |= np.array([name in wanted for name in site.plan.points.names], np.bool_)
+    zones[[site.zone_named[t[5:]] for t in standing if t.startswith("zone/")]] = True
+    off = zones.take(site.member_zone)
+    points[site.member_point[off]] = True
+    also_in_service = points.take(site.member_point) & ~off
+    points[site.member_point[also_in_service]] = False
+    points[[site.named[t[6:]] for t in standing if t.startswith("point/")]] = True
     return points, zones
 
 

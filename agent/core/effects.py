@@ -23,6 +23,7 @@ from config.limits import READBACK_WAIT_NS, TEST_PULSE_NS
 from config.words import Lane
 from drivers.reading import ReadBack
 
+_LANE = Lane.EVENT
 GENERAL = -1
 """Stands among the active rows for the general alarm."""
 
@@ -248,15 +249,15 @@ def _order(
     stays as it is."""
     orders: list[Order] = []
     out: list[Record] = []
-    changed = np.flatnonzero(want != effects.wanted).tolist()
+    changed = np.flatnonzero(want != effects.wanted)
     effects.wanted = want
-    for output in changed:
-        on = want[output] != matrix.NOTHING
-        pattern = matrix.PATTERNS[want[output]] if on else ""
+    for output, wanted in zip(changed.tolist(), want[changed].tolist(), strict=True):
+        on = wanted != matrix.NOTHING
+        pattern = matrix.PATTERNS[wanted] if on else ""
         last = effects.commanded.get(output)
         if last is not None and (last.on, last.pattern) == (on, pattern):
             continue
-        order, record = _command(effects, site, output, bool(on), pattern, now_ns)
+        order, record = _command(effects, site, output, on, pattern, now_ns)
         orders.append(order)
         out.append(record)
     return orders, out
@@ -298,7 +299,7 @@ def _command(
     effects.unproven_ns[output] = now_ns
     name = site.plan.outputs[output].name
     body = {"name": name, "on": on, "pattern": pattern}
-    record = Record(Lane.EVENT, f"output/{name}", "output", now_ns, body)
+    record = Record(_LANE, f"output/{name}", "output", now_ns, body)
     return Order(output, on, pattern, now_ns), record
 
 

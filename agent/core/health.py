@@ -25,6 +25,7 @@ _STALE = np.uint32(kernels.STALE)
 _READY = np.uint32(kernels.READY)
 _GIVEN_UP = np.uint32(kernels.STALE | kernels.INVALID)
 _SAYS_NOTHING = np.uint32(kernels.FLAG_MASK | kernels.TREND | kernels.INVALID | kernels.WAS_OVER)
+_NOBODY: I4 = np.zeros(0, np.int32)
 
 
 @dataclass(slots=True)
@@ -141,10 +142,11 @@ def _never_ready(health: Health, site: Site, image: Image, now_ns: int) -> I4:
 
     INVALID stays until the kernel sees valid samples again.
     """
-    waiting = (image.quality == Quality.NOT_READY) & (image.bits & _GIVEN_UP == 0)
-    waiting &= (site.modes != Mode.TELEMETRY) & (image.mono_ns != kernels.NEVER)
+    waiting = image.quality == Quality.NOT_READY
     if not waiting.any():
-        return np.zeros(0, np.int32)
+        return _NOBODY
+    waiting &= (image.bits & _GIVEN_UP == 0) & (site.modes != Mode.TELEMETRY)
+    waiting &= image.mono_ns != kernels.NEVER
     valid_ns = np.maximum(image.stamps[:, kernels.LAST_VALID], health.start_ns)
     found: I4 = np.flatnonzero(waiting & (now_ns - valid_ns > WARM_UP_NS_MAX)).astype(np.int32)
     image.words[found, kernels.BITS] = (image.bits[found] & ~_READY) | np.uint32(kernels.INVALID)
@@ -156,7 +158,7 @@ def _stale_points(health: Health, site: Site, image: Image, now_ns: int) -> I4:
     np.subtract(now_ns, image.mono_ns, out=health.age)
     np.greater(health.age, site.stale_ns, out=health.old)
     if not health.old.any():
-        return np.zeros(0, np.int32)
+        return _NOBODY
     health.old &= image.bits & _STALE == 0
     newly: I4 = np.flatnonzero(health.old).astype(np.int32)
     # A point without a sample counts from the start.

@@ -25,6 +25,7 @@ def dump(state: State) -> dict[str, Any]:
         "hushed": panel.dump(state.book, state.site),
         "manual": signals.dump(state),
         "tests": trials.dump(state.signals.trials),
+        "seen": state.signals.alarms_seen,
     }
     return {key: value for key, value in found.items() if value}
 

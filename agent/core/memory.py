@@ -26,8 +26,12 @@ from agent.core.zones import FIRE, Zones
 from config.limits import ALARM_STATE_BYTES_MAX, PANEL_ALARMS_MAX, POINTS_MAX
 
 _CLEAR = int(Phase.CLEAR)
-_PAGE = 32  # rows of points whose bytes are kept together
-_ARRAY, _MAP = 4, 5  # major types of CBOR
+_NUMBER, _TEXT, _ARRAY, _MAP = 0, 3, 4, 5  # major types of CBOR
+_ROW = bytes((_ARRAY << 5 | 6,))  # of a point; see PointMemory
+_SIGNS = [
+    b"".join(map(cbor2.dumps, (sign & 3, bool(sign & 4), bool(sign & 8), bool(sign & 16))))
+    for sign in range(32)
+]
 VERSION = 1
 COUNT_MAX = 2**53
 NAME_MAX = 256
@@ -67,11 +71,19 @@ class Memory:
 
 @dataclass(slots=True)
 class Packed:
-    """Parts of the last snapshot, for the next one: pages of points, names of zones."""
+    """Parts of the last snapshot, for the next one: of an order little of it is new."""
 
     last: I8 = field(default_factory=lambda: np.zeros((3, 0), np.int64))  # points, walls, signs
-    pages: list[bytes] = field(default_factory=list)
+    rows: list[bytes] = field(default_factory=list)  # of those points
     zone_names: list[bytes] = field(default_factory=list)
+    parts: dict[str, tuple[Any, bytes]] = field(default_factory=dict)  # key -> value, its bytes
+
+    def part(self, key: str, value: Any) -> bytes:
+        """The bytes of what stands under a key."""
+        last = self.parts.get(key)
+        if last is None or last[0] != value:
+            last = self.parts[key] = value, cbor2.dumps(value, canonical=True)
+        return last[1]
 
 
 def encode(
@@ -110,7 +122,8 @@ def encode(
         top["baselines"] = baselines
     packed = Packed() if packed is None else packed
     on = np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
-    whole = {key: cbor2.dumps(value, canonical=True) for key, value in top.items()}
+    whole = {key: packed.part(key, value) for key, value in top.items()}
+    whole["more"] = _map({key: packed.part("more/" + key, v) for key, v in top["more"].items()})
     whole["points"] = _points(alarms, site, packed)
     whole["zones"] = _zones(site, on, packed)
     data = _map(whole)
@@ -137,23 +150,16 @@ def _points(alarms: Alarms, site: Site, packed: Packed) -> bytes:
     whole = np.array((points, walls, signs))
     both = min(whole.shape[1], packed.last.shape[1])
     news = np.flatnonzero((whole[:, :both] != packed.last[:, :both]).any(axis=0))
-    if whole.shape != packed.last.shape:
-        news = np.append(news, np.arange(both - both % _PAGE, whole.shape[1]))
-    stale = set((news // _PAGE).tolist())
-    del packed.pages[-(-len(points) // _PAGE) :]
-    for i in sorted(stale):
-        page = _page(site, *whole[:, i * _PAGE : (i + 1) * _PAGE].tolist())
-        packed.pages[i : i + 1] = [page]
+    news = np.append(news, np.arange(both, whole.shape[1]))
+    packed.rows[both:] = [b""] * (whole.shape[1] - both)
+    ids = site.ids[points[news]].tolist()
+    for i, point_id, (_, wall_ns, sign) in zip(
+        news.tolist(), ids, whole[:, news].T.tolist(), strict=True
+    ):
+        wall = _head(_NUMBER, max(0, wall_ns))
+        packed.rows[i] = _ROW + _head(_NUMBER, point_id) + _SIGNS[sign] + wall
     packed.last = whole
-    return _head(_ARRAY, len(points)) + b"".join(packed.pages)
-
-
-def _page(site: Site, points: list[int], walls: list[int], signs: list[int]) -> bytes:
-    rows = [
-        [point_id, sign & 3, bool(sign & 4), bool(sign & 8), bool(sign & 16), wall_ns]
-        for point_id, sign, wall_ns in zip(site.ids[points].tolist(), signs, walls, strict=True)
-    ]
-    return cbor2.dumps(rows)[len(_head(_ARRAY, len(rows))) :]
+    return _head(_ARRAY, len(points)) + b"".join(packed.rows)
 
 
 def _zones(site: Site, on: list[int], packed: Packed) -> bytes:
@@ -166,14 +172,16 @@ def _map(parts: dict[str, bytes]) -> bytes:
     """Canonical: short keys first."""
     out = [_head(_MAP, len(parts))]
     for key in sorted(parts, key=lambda key: (len(key), key)):
-        out += [cbor2.dumps(key), parts[key]]
+        out += [_head(_TEXT, len(key)), key.encode(), parts[key]]
     return b"".join(out)
 
 
 def _head(major: int, length: int) -> bytes:
-    """The head of an array or map: as that of a whole number, but for its major type."""
-    number = cbor2.dumps(length)
-    return bytes((number[0] | major << 5,)) + number[1:]
+    """The head of an array, map or text; of a whole number it is all."""
+    if length < 24:
+        return bytes((major << 5 | length,))
+    size = next(size for size in (1, 2, 4, 8) if length < 1 << 8 * size)
+    return bytes((major << 5 | 23 + size.bit_length(),)) + length.to_bytes(size)
 
 
 def _fitting(top: dict[str, Any]) -> bytes:

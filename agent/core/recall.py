@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +37,7 @@ def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: boo
     remembered = {site.index_of.get(old.point_id, -1) for old in memory.points}
     news = bool(alarms.order.keys() - remembered) or bool(holders.book.standing)
     out: list[Record] = []
+    twice = 0 if again else _told_twice(alarms, site, memory)
     for old in memory.points:
         k = site.index_of.get(old.point_id)
         if k is not None:
@@ -44,7 +46,7 @@ def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: boo
     if again:
         alarms.count = max(alarms.count, memory.count)
     else:
-        alarms.count += memory.count
+        alarms.count += memory.count - twice
         # A silence holds only when nothing sounds that it did not know of.
         alarms.silenced = memory.silenced and not news
     if memory.first is not None:
@@ -60,6 +62,23 @@ def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: boo
             records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)
         )
     return out
+
+
+def _told_twice(alarms: Alarms, site: Site, memory: Memory) -> int:
+    """Fires that were read again before the memory of them came: each is the one alarm that it was,
+    with what people did to it. How many.
+    """
+    names = set()
+    for old in memory.points:
+        k = site.index_of.get(old.point_id)
+        if k is None or not old.vote or not alarms.vote[k]:
+            continue
+        alarms.acked[k] |= old.acked
+        alarms.order[k] = old.wall_ns
+        names.add(site.plan.points.names[k])
+    fresh = [past for past in alarms.last if past.name not in names]
+    alarms.last = deque(fresh, alarms.last.maxlen)
+    return len(names)
 
 
 def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]:

@@ -25,11 +25,12 @@ from typing import Any
 
 from agent.core import kernels
 from agent.core.image import Image
-from agent.core.site import Site
+from agent.core.site import I8, U4, Bools, Site
 from agent.core.types import Record
 from config.words import Flag, Lane
 
 _FIRE = int(Flag.FIRE)
+_FIRE_LANE, _EVENT_LANE = Lane.FIRE, Lane.EVENT  # bound once: see agent.core.alarms
 DETAIL_WORDS = {
     "trend": kernels.TREND,
     "heavy": kernels.HEAVY,
@@ -44,7 +45,7 @@ DETAIL_WORDS = {
 
 def lane_of(before: int, after: int, *, gated: bool = False) -> Lane:
     """The fire lane for a change of FIRE that counts, else the event lane."""
-    return Lane.FIRE if (before ^ after) & _FIRE and not gated else Lane.EVENT
+    return _FIRE_LANE if (before ^ after) & _FIRE and not gated else _EVENT_LANE
 
 
 def point_record(
@@ -59,22 +60,42 @@ def point_record(
     gated: bool = False,
 ) -> Record:
     """A point's flags went from change[0] to change[1]."""
+    reads = int(site.ids[k]), int(image.quality[k]), float(image.value[k]), int(image.bits[k])
+    return _point(site, image, k, change, reads, mono_ns, why, number, gated)
+
+
+def point_records(
+    site: Site, image: Image, points: I8, change: tuple[U4, U4], mono_ns: int, *,
+    why: str, gated: Bools,
+) -> list[Record]:  # fmt: skip
+    """`point_record` of points [m], with flags [m] before and after."""
+    columns = (site.ids, image.quality, image.value, image.bits)
+    reads = zip(*(column[points].tolist() for column in columns), strict=True)
+    changes = zip(change[0].tolist(), change[1].tolist(), strict=True)
+    return [
+        _point(site, image, k, one, read, mono_ns, why, 0, off)
+        for k, one, read, off in zip(points.tolist(), changes, reads, gated.tolist(), strict=True)
+    ]
+
+
+def _point(
+    site: Site, image: Image, k: int, change: tuple[int, int], reads: tuple[int, int, float, int],
+    mono_ns: int, why: str, number: int, gated: bool,
+) -> Record:  # fmt: skip
+    """reads: stable id, quality, value, bits."""
     before, after = change
-    point_id = int(site.ids[k])
+    point_id, quality, value, bits = reads
     body: dict[str, Any] = {
         "id": point_id,
         "name": site.plan.points.names[k],
         "from": before,
         "to": after,
-        "quality": int(image.quality[k]),
+        "quality": quality,
     }
-    value = float(image.value[k])
     if math.isfinite(value):
         body["value"] = value
-    bits = int(image.bits[k])
-    detail = [word for word, bit in DETAIL_WORDS.items() if bits & bit]
-    if detail:
-        body["detail"] = detail
+    if bits & kernels.DETAIL:
+        body["detail"] = [word for word, bit in DETAIL_WORDS.items() if bits & bit]
     if bits & kernels.TREND and (ahead := forecast(site, image, k)) is not None:
         body["forecast"] = ahead
     if why:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agent.core.state import State
 
 VERBS = frozenset({Verb.MANUAL, Verb.DUTY, Verb.SIREN_TEST, Verb.LAMP_TEST})
+_FIRE_LANE = Lane.FIRE
 _FIRE_MANUAL = int(Flag.FIRE | Flag.MANUAL)
 _TEST, _DISABLED, _FAULT = int(Flag.TEST), int(Flag.DISABLED), int(Flag.FAULT)
 
@@ -60,6 +61,7 @@ class Signals:
     duty: dict[str, tuple[int, str]] = field(default_factory=dict)  # courier -> since, text
     lamp_test_ns: int = 0  # until
     alarms_heard: int = 0  # of the lifetime count
+    alarms_seen: int = 0  # of the lifetime count, when somebody acknowledged or silenced
     fire_unseen: bool = False
     fault_unseen: bool = False
     failed: bool = False
@@ -201,12 +203,19 @@ def restore(state: State, kept: Any, now: Now) -> list[Record]:
     return [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
-def recall_seen(state: State) -> None:
-    """A fire that people had acknowledged before the restart is no news to them again."""
-    alarms = state.alarms
-    unseen = (alarms.vote & ~alarms.acked).any() or panel.fires(state.book)
-    if not unseen and state.signals.manual is None:
-        state.signals.alarms_heard = alarms.count
+def recall_seen(state: State, count: int, seen: Any, added: int) -> None:
+    """What people had seen before the restart is no news to them again.
+
+    count: alarms of the lives before; seen: how many of them were when somebody acknowledged or
+    silenced; added: by how many the count grew now.
+    """
+    s: Signals = state.signals
+    if seen != count:
+        return
+    s.alarms_heard += added
+    if state.alarms.count == count:  # whatever was read since the start stood before
+        s.fire_unseen = False
+        s.alarms_seen = count
 
 
 def reset(state: State, now: Now) -> tuple[int, int, list[Record]]:
@@ -222,9 +231,19 @@ def reset(state: State, now: Now) -> tuple[int, int, list[Record]]:
     return 1, 0, [Record(Lane.FIRE, "manual", "manual", now.mono_ns, body)]
 
 
-def seen(state: State) -> None:
-    """Somebody acknowledged or silenced: the tones end, and so do tests that sound."""
-    state.signals.fire_unseen = state.signals.fault_unseen = False
+def seen(state: State) -> dict[str, int]:
+    """Somebody acknowledged or silenced: the tones end, and so do tests that sound.
+
+    What was seen beside points: fires of panels and the manual alarm, faults (1: some).
+    """
+    s: Signals = state.signals
+    others = panel.fires(state.book) + int(s.manual is not None)
+    told = {"others": others if s.fire_unseen else 0, "faults": int(s.fault_unseen)}
+    s.fire_unseen = s.fault_unseen = False
+    if s.alarms_seen != state.alarms.count:
+        s.alarms_seen = state.alarms.count
+        state.alarms.unsaved = True  # for a restart
+    return {key: value for key, value in told.items() if value}
 
 
 # --- read-backs -----------------------------------------------------------------------------------
@@ -292,14 +311,14 @@ def _hear(s: Signals, state: State, out: Sequence[Record], now_ns: int) -> None:
     if state.alarms.count > s.alarms_heard:
         s.fire_unseen = True
     s.alarms_heard = state.alarms.count
-    for record in out:
-        if record.lane is Lane.FIRE:
-            calls.made(s.calls, now_ns)
-        body = record.body
-        newly = body.get("fault") is True
-        if record.what == "point" and type(body.get("to")) is int:
-            newly = bool(body["to"] & ~body.get("from", 0) & _FAULT)
-        s.fault_unseen = s.fault_unseen or newly
+    if any(record.lane is _FIRE_LANE for record in out):
+        calls.made(s.calls, now_ns)
+    s.fault_unseen = s.fault_unseen or any(
+        record.body["to"] & ~record.body["from"] & _FAULT
+        if record.what == "point"
+        else record.body.get("fault") is True
+        for record in out
+    )
 
 
 def _facts(state: State, fire: bool, now_ns: int) -> lamps.Facts:

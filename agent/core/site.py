@@ -40,6 +40,8 @@ class Site:
     plan: Plan
     ids: I8  # [n] stable ids
     index_of: dict[int, int]  # stable id -> index
+    named: dict[str, int]  # name -> index of the point
+    zone_named: dict[str, int]  # name -> index of the zone
     modes: NDArray[np.uint8]  # [n] words.Mode
     device: I4  # [n] device of a point
     from_panel: Bools  # [n] the alarm follows the panel's own reset
@@ -102,6 +104,8 @@ def compile_site(plan: Plan) -> Site:
         plan=plan,
         ids=ids,
         index_of={int(point_id): k for k, point_id in enumerate(ids)},
+        named={name: k for k, name in enumerate(table.names)},
+        zone_named={zone.name: z for z, zone in enumerate(plan.zones)},
         modes=modes,
         device=device,
         from_panel=(modes == Mode.STATE) & ~ours.reshape(n),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.words import Lane
 from drivers.reading import (
@@ -123,8 +123,10 @@ class Inputs:
     stopping: bool = False  # the last cycle before a stop in good order
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+# What a cycle gives out by the hundred: a named tuple is made in a third of the time.
+
+
+class Order(NamedTuple):
     """What an output shall be from now on. Level-triggered: the last order stands."""
 
     output: int
@@ -135,8 +137,7 @@ class Order:
     again: bool = False  # nothing changes: it is written once more and read back, for a self-test
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Something that happened, on its way to the signed record.
 
     source: coalescing key, e.g. "point/17", "zone/2", "output/0". Of one source the latest
@@ -151,4 +152,4 @@ class Record:
     # "input", "duty", "output_test", "text"
     what: str
     mono_ns: int
-    body: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any]

@@ -29,6 +29,8 @@ from config.words import FLAG_WORDS, Flag, Quality
 _QUALITIES = {int(q): q.name.lower() for q in Quality}
 _WORDS = np.uint32(sum(map(int, FLAG_WORDS.values())))
 _FAULT = np.uint32(Flag.FAULT)
+_GATED = np.uint32(Flag.TEST | Flag.DISABLED)
+_ALARMS = np.uint32(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY)
 _SHOWN = np.uint32(Flag.FIRE | Flag.PREALARM | Flag.SUPERVISORY | Flag.FAULT)
 
 
@@ -66,21 +68,12 @@ def head(state: State, now: Now) -> dict[str, Any]:
     """The status without its zones, outputs, panels and texts."""
     alarms, site = state.alarms, state.site
     faults = _faults(state)
-    flags = int(np.bitwise_or.reduce(alarms.flags, initial=0))
-    flags |= int(np.bitwise_or.reduce(state.zones.flags, initial=0))
-    for standing in state.book.standing.values():
-        flags |= standing
-    if faults:
-        flags |= int(Flag.FAULT)
-    if state.signals.manual is not None:
-        flags |= int(Flag.FIRE | Flag.MANUAL)
-    if state.disabled.standing:
-        flags |= int(Flag.DISABLED)  # an output or a courier, too
     first = alarms.first
+    others = panel.fires(state.book) + int(state.signals.manual is not None)
     return {
         "site": site.plan.site_id,
         "name": site.plan.site_name,
-        "flags": words_of(flags),
+        "flags": words_of(_big_state(state) | (int(Flag.FAULT) if faults else 0)),
         "points": len(site),
         "counts": {
             word: int(np.count_nonzero(alarms.flags & np.uint32(flag)))
@@ -88,11 +81,10 @@ def head(state: State, now: Now) -> dict[str, Any]:
         },
         "stale": int(np.count_nonzero(state.image.bits & np.uint32(kernels.STALE))),
         "not_ready": int(np.count_nonzero(state.image.quality == Quality.NOT_READY)),
-        "alarms": len(alarms.order)
-        + panel.fires(state.book)
-        + int(state.signals.manual is not None),
+        "alarms": len(alarms.order) + others,
         "alarm_count": alarms.count,
-        "unacknowledged": int(np.count_nonzero(alarms.vote & ~alarms.acked)),
+        "unacknowledged": int(np.count_nonzero(alarms.vote & ~alarms.acked))
+        + (others if state.signals.fire_unseen else 0),
         "silenced": alarms.silenced,
         "first_alarm": None
         if first is None
@@ -112,6 +104,23 @@ def head(state: State, now: Now) -> dict[str, Any]:
         "last_alarms": classify.rows(state),
         **signals.view(state),
     }
+
+
+def _big_state(state: State) -> int:
+    """Flags of all that stands. A walk test's alarm, or a disabled point's, is none of the place:
+    such a point is in test or disabled, and a fire only where one counts.
+    """
+    flags = state.alarms.flags
+    gated = ((flags & _GATED) != 0) & ~state.alarms.vote
+    found = int(np.bitwise_or.reduce(np.where(gated, flags & ~_ALARMS, flags), initial=0))
+    found |= int(np.bitwise_or.reduce(state.zones.flags, initial=0))
+    for standing in state.book.standing.values():
+        found |= standing
+    if state.signals.manual is not None:
+        found |= int(Flag.FIRE | Flag.MANUAL)
+    if state.disabled.standing:
+        found |= int(Flag.DISABLED)  # an output or a courier, too
+    return found
 
 
 def shown_flags(state: State) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
@@ -196,14 +205,16 @@ def _outputs(state: State) -> list[dict[str, Any]]:
 
 def _effects(state: State, now: Now) -> dict[str, Any]:
     """The matrix. general: why the general alarm stands ("devices", "manual", "zone", "time",
-    "guard"; "" when not); messages of rows that stand; delays that run, with what is left of them.
+    "own": our own manual alarm, "guard"; "" when not); messages of rows that stand; delays that
+    run, with what is left of them.
     """
     effects = state.effects
     t = effects.tables
     left_ns = effects.since_ns + t.after_ns - now.mono_ns
     runs = (effects.since_ns != FOREVER_NS) & (left_ns > 0)
+    ordered = ("guard" if state.signals.manual is None else "own") if effects.evacuate else ""
     return {
-        "general": effects.general or ("guard" if effects.evacuate else ""),
+        "general": effects.general or ordered,
         "messages": [
             {"row": i + 1, "name": t.rows[i].text, "text": t.rows[i].message}
             for i in sorted(effects.telling - {GENERAL})[:STATUS_ACTIVE_MAX]

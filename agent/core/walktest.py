@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agent.core import alarms, kernels, panel
+from agent.core import alarms, kernels, many, panel
 from agent.core.site import FOREVER_NS
 from agent.core.types import ClockState, Command, Now, Record
 from config.limits import (
@@ -177,12 +177,10 @@ def members(state: State, target: str) -> tuple[str, tuple[int, ...]]:
     if not zones:
         return f"expected group/NAME or zone/NAME of this site, found {target[:80]!r}", ()
     site = state.site
-    inside = np.isin(site.member_zone, np.array(zones, np.int32))
-    points = tuple(
-        k
-        for k in dict.fromkeys(site.member_point[inside].tolist())
-        if plan.points.kinds[k] != "manual"
-    )
+    chosen = np.zeros(len(plan.zones), np.bool_)
+    chosen[list(zones)] = True
+    inside = dict.fromkeys(site.member_point[chosen.take(site.member_zone)].tolist())
+    points = tuple([k for k in inside if plan.points.kinds[k] != "manual"])
     if not points:
         return f"{target} has no point that can be tested", ()
     if len(points) > WALK_POINTS_MAX:
@@ -360,12 +358,10 @@ def _happen(state: State, event: Event, now: Now, why: str = "") -> list[Record]
 
 
 def _gate(state: State, points: Iterable[int], test: int, now: Now) -> list[Record]:
-    out: list[Record] = []
     a, stamp = state.alarms, (now.mono_ns, now.wall_ns)
-    for k in points:
-        gates = int(a.gates[k]) & ~_TEST | test
-        out += alarms.gate(a, state.site, state.image, k, gates, stamp)
-    return out
+    chosen = np.array(list(points), np.int64)
+    gates = a.gates[chosen] & ~np.uint32(_TEST) | np.uint32(test)
+    return many.gate(a, state.site, state.image, chosen, gates, stamp)
 
 
 def _zones(state: State) -> None:

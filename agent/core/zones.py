@@ -154,10 +154,9 @@ def evaluate(
     ).astype(np.uint32)
     before = zones.flags
     zones.flags = after
-    out = [
-        _record(zones, site, i, (int(before[i]), int(after[i])), mono_ns)
-        for i in np.flatnonzero((before ^ after) & np.uint32(PUBLISHED)).tolist()
-    ]
+    out = _records(
+        zones, site, before & np.uint32(PUBLISHED), after & np.uint32(PUBLISHED), mono_ns
+    )
     out.extend(
         _coincidence(zones, site, i, bool(alone[i]), mono_ns)
         for i in np.flatnonzero(alone != zones.coincidence_lost).tolist()
@@ -196,17 +195,18 @@ def _inner(alarms: Alarms, site: Site) -> U4:
     return out
 
 
-def _record(zones: Zones, site: Site, i: int, change: tuple[int, int], mono_ns: int) -> Record:
-    before, after = change[0] & PUBLISHED, change[1] & PUBLISHED
-    body = {
-        "name": site.plan.zones[i].name,
-        "from": before,
-        "to": after,
-        "votes": int(zones.votes[i]),
-        "needed": int(site.zone_needed[i]),
-        "healthy": int(zones.healthy[i]),
-    }
-    return Record(records.lane_of(before, after), f"zone/{body['name']}", "zone", mono_ns, body)
+def _records(zones: Zones, site: Site, before: U4, after: U4, mono_ns: int) -> list[Record]:
+    """Of zones whose flags changed, [z] before and after."""
+    new = np.flatnonzero(before ^ after)
+    columns = (new, before[new], after[new], zones.votes[new], site.zone_needed[new],
+               zones.healthy[new])  # fmt: skip
+    out = []
+    for z, was, now, votes, needed, healthy in zip(*(c.tolist() for c in columns), strict=True):
+        name = site.plan.zones[z].name
+        body = {"name": name, "from": was, "to": now, "votes": votes, "needed": needed,
+                "healthy": healthy}  # fmt: skip
+        out.append(Record(records.lane_of(was, now), f"zone/{name}", "zone", mono_ns, body))
+    return out
 
 
 def _coincidence(zones: Zones, site: Site, i: int, fault: bool, mono_ns: int) -> Record:

@@ -89,11 +89,15 @@ class Event:
         """`Nri1/FA0007`, with the name of the place between carets."""
         word = self.code.begin if self.begins else self.code.end
         out = f"Nri1/{word}{self.place.zone:04}"
-        return f"{out}^{_plain(self.place.name)}^" if text and _plain(self.place.name) else out
+        name = _plain(self.place.name) if text else ""
+        return f"{out}^{name}^" if name else out
 
 
 def _plain(name: str) -> str:
-    """Printable ASCII: receivers that decode as ASCII fail on anything else."""
+    """Printable ASCII: receivers that decode as ASCII fail on anything else. A name that is written
+    otherwise has none: what is left of 3号楼12层 would be 312, which is another place."""
+    if not name.isascii():
+        return ""
     return "".join(c for c in name if " " <= c <= "~" and c not in '[]|^"')[:32].strip()
 
 

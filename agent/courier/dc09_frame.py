@@ -21,8 +21,9 @@ from config.limits import DC09_FRAME_BYTES_MAX, S
 LF, CR = 0x0A, 0x0D
 SEQUENCE_MAX = 9_999
 _REPLY = re.compile(
-    r'"(\*?)(ACK|NAK|DUH|RSP)"([0-9]{4})[^\[\]]*\[(.*)', re.DOTALL
+    r'"(\*?)(ACK|NAK|DUH|RSP)"([0-9]{4})([^\[\]]*)\[(.*)', re.DOTALL
 )  # some receivers leave out or spoil what stands before the bracket
+_ACCOUNT = re.compile(r"#([0-9A-Fa-f]{1,16})$")
 _TIME = re.compile(r"_([0-9]{2}):([0-9]{2}):([0-9]{2}),([0-9]{2})-([0-9]{2})-([0-9]{4})$")
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{32})+")
 _BLOCK = 16
@@ -58,12 +59,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply with a good check. wall_ns: its time, None when it has none. sealed: encrypted."""
+    """One reply with a good check. wall_ns: its time, None when it has none. sealed: encrypted.
+    account: whom it names, without leading zeros, "" when nobody."""
 
     answer: Answer
     sequence: int
     wall_ns: int | None = None
     sealed: bool = False
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +191,15 @@ class ReplyDecoder:
         match = _REPLY.fullmatch(text.decode("latin-1"))
         if match is None:
             return Garbage("expected ACK, NAK or DUH")
-        star, word, sequence, rest = match.groups()
+        star, word, sequence, named, rest = match.groups()
+        found = _ACCOUNT.search(named)
+        account = found[1].upper().lstrip("0") if found else ""
         if not star:
-            return Reply(Answer(word), int(sequence), _wall_ns(rest))
+            return Reply(Answer(word), int(sequence), _wall_ns(rest), account=account)
         if self._keys is None or not _HEX.fullmatch(rest):
             return Garbage("an encrypted reply that cannot be read")
         opened = self._keys.decrypt(bytes.fromhex(rest)).decode("latin-1")
         wall_ns = _wall_ns(opened)
         if "]" not in opened or wall_ns is None:
             return Garbage("an encrypted reply under another key")
-        return Reply(Answer(word), int(sequence), wall_ns, sealed=True)
+        return Reply(Answer(word), int(sequence), wall_ns, sealed=True, account=account)

@@ -36,6 +36,7 @@ from config.limits import (
     DC09_SKEW_NS_MAX,
     S,
 )
+from config.words import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class _Message:
     due_ns: int = 0
     naks: int = 0
     plain: bool = False  # said in the words that every receiver knows
+    refused: bool = False  # in those words, too
 
 
 @dataclass(slots=True)
@@ -102,12 +104,14 @@ class Session:
         self._keys = keys
         self._decoder = ReplyDecoder(keys)
         self._urgent: deque[_Message] = deque()
+        self._soon: deque[_Message] = deque()  # what goes along with a fire
         self._bulk: deque[_Message] = deque()
         self._flight: _Message | None = None
         self._sequence = 0
         self._up = False
         self._proved = False
         self._failed = 0  # receivers in a row that did not answer
+        self._reached = False  # one answered, and since then not all were silent
         self._beat_due_ns = 0
         self._since_ns = 0  # on this receiver
         self._skew_ns = 0
@@ -117,20 +121,30 @@ class Session:
 
     def tell(self, event: Event, batch: BatchId | None) -> None:
         """Queue an event; `batch` is confirmed when a receiver has it."""
-        (self._urgent if event.urgent else self._bulk).append(_Message(event, batch))
+        goes_along = batch is not None and batch.lane == Lane.FIRE  # or it holds up the next fires
+        lesser = self._soon if goes_along else self._bulk
+        (self._urgent if event.urgent else lesser).append(_Message(event, batch))
 
     @property
     def path(self) -> tuple[bool, str]:
         """Whether a receiver answers, and what is wrong when none does."""
         if self._failed >= self._settings.receivers:
             return False, "no receiver answers"
-        if not self._up:
+        if any(m.refused for m in self._urgent) or (self._flight and self._flight.refused):
+            return False, "the receiver refuses a fire"
+        changing = self._settings.receivers > 1 and self._reached  # the other has its turn
+        if not self._up and not changing:
             return False, "not connected"
-        if not self._proved:
+        if not self._proved and not changing:
             return False, "the receiver has not answered yet"
-        if self.receiver:
+        if self.receiver and self._proved:
             return True, f"on stand-by receiver {self.receiver + 1}"
-        return True, ""
+        return True, "" if self._proved else "changes the receiver"
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a fire waits for a receiver."""
+        return bool(self._urgent) or (self._flight is not None and _is_urgent(self._flight))
 
     # --- the connection ---
 
@@ -157,6 +171,7 @@ class Session:
     def _next_receiver(self) -> None:
         self._failed += 1
         self._proved = False
+        self._reached = self._reached and self._failed < self._settings.receivers
         if self._settings.receivers > 1:
             self.receiver = (self.receiver + 1) % self._settings.receivers
             self.counters.failovers += 1
@@ -174,12 +189,25 @@ class Session:
                 flight.tries = 0
                 self._give_way("the receiver does not answer")
                 return
-            self._send(flight, now_ns)
+            if not self._yields(flight, now_ns):
+                self._send(flight, now_ns)
         if self._flight is None and self._up:
             self._fill(now_ns)
 
+    def _yields(self, flight: _Message, now_ns: int) -> bool:
+        """What nobody answered makes room for a fire that came meanwhile; its tries count on."""
+        fire = next((m for m in self._urgent if m.due_ns <= now_ns), None)
+        if fire is None or _is_urgent(flight):
+            return False
+        self._urgent.remove(fire)
+        if flight.event is not None:
+            self._soon.appendleft(flight)
+        self._begin(fire, now_ns, flight.tries)
+        flight.tries = flight.due_ns = 0
+        return True
+
     def _fill(self, now_ns: int) -> None:
-        for queue in (self._urgent, self._bulk):
+        for queue in (self._urgent, self._soon, self._bulk):
             ready = next((m for m in queue if m.due_ns <= now_ns), None)
             if ready is not None:
                 queue.remove(ready)
@@ -193,11 +221,11 @@ class Session:
         elif now_ns >= self._beat_due_ns:
             self._begin(_Message(None, None), now_ns)
 
-    def _begin(self, message: _Message, now_ns: int) -> None:
+    def _begin(self, message: _Message, now_ns: int, tries: int = 0) -> None:
         if message.event is not None:
             self._sequence = self._sequence % SEQUENCE_MAX + 1
             message.sequence = self._sequence
-        message.tries = 0
+        message.tries = tries
         self._flight = message
         self._send(message, now_ns)
 
@@ -258,6 +286,9 @@ class Session:
         message = self._flight
         if message is None:
             return
+        if reply.account not in ("", self._settings.who.account.upper().lstrip("0")):
+            self.counters.errors += 1
+            return  # for somebody else
         if reply.answer is Answer.NAK:
             self._nak(message, reply, now_ns)
         elif reply.sequence != message.sequence:
@@ -279,7 +310,7 @@ class Session:
     def _done(self, message: _Message, now_ns: int) -> None:
         self._flight = None
         self._failed = 0
-        self._proved = True
+        self._proved = self._reached = True
         self._beat_due_ns = now_ns + self._settings.supervise_ns
         self.counters.confirmed += 1
         if message.batch is not None:
@@ -303,12 +334,16 @@ class Session:
         self._calls.event("refused", {"code": said, "zone": _zone(message)})
         if message.event is not None and message.event.urgent:
             message.due_ns = now_ns + (DC09_REFUSED_WAIT_NS if message.plain else 0)
-            message.plain, message.naks = True, 0
+            message.refused, message.plain, message.naks = message.plain, True, 0
             self._urgent.appendleft(message)
         elif message.batch is not None:
             self._calls.confirmed(message.batch)
         if message.event is None:
             self._beat_due_ns = now_ns + self._settings.supervise_ns
+
+
+def _is_urgent(message: _Message) -> bool:
+    return message.event is not None and message.event.urgent
 
 
 def _zone(message: _Message) -> int:

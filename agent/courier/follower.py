@@ -47,6 +47,7 @@ class Follower:
         prime: Callable[[list[EventRecord]], None],
     ) -> None:  # fmt: skip
         self.deliveries = Deliveries()
+        self.duty_answered: Callable[[int], None] = lambda _: None  # on the site, when
         self._name = name
         self._gateway = gateway
         self._socket = socket
@@ -124,6 +125,9 @@ class Follower:
             self._offer(message)
 
     def _on_event(self, message: dict[str, Any]) -> None:
+        mono_ns = message.get("mono_ns")
+        if message.get("e") == "duty_answered" and isinstance(mono_ns, int):
+            self.duty_answered(mono_ns)
         if message.get("e") != "batch":
             return
         if self._primed:

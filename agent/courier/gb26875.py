@@ -137,6 +137,7 @@ class Courier:
             task.name, task.gateway, record_socket, rng, stream=task.settings.stream,
             place=lambda: (task.host, task.port), take=self._take, prime=self._prime,
         )  # fmt: skip
+        self._post.follower.duty_answered = self._duty_answered
         self._book = Book(task.components, task.style)
         self._values = task.values
         self._asking: set[asyncio.Task[None]] = set()
@@ -166,10 +167,14 @@ class Courier:
         if self._duty_asked_ns and batch.boot == self._boot:
             for record in records:
                 answers = record.what == "operator" and record.body.get("verb") == "duty"
-                if answers and record.mono_ns >= self._duty_asked_ns:
-                    self.session.answer_duty(time.monotonic_ns())
+                if answers:
+                    self._duty_answered(record.mono_ns)
         self.session.tick(time.monotonic_ns())
         return len(messages)
+
+    def _duty_answered(self, mono_ns: int) -> None:
+        if self._duty_asked_ns and mono_ns >= self._duty_asked_ns:
+            self.session.answer_duty(time.monotonic_ns())
 
     def _measure(self, numbers: list[int], go_on: Callable[[], None]) -> None:
         if len(self._asking) >= GB26875_ASKS_MAX:

@@ -162,7 +162,8 @@ class Book:
         gated = record.body.get("gated") is True
         word = status_word(after, gated=gated, prealarm=self.style.prealarm)
         urgent = bool((before ^ after) & _FIRE) and not gated
-        return self._enter(record, word, urgent=urgent, pre=bool(after & _PREALARM))
+        pre = bool(after & _PREALARM) and not gated and self.style.prealarm
+        return self._enter(record, word, urgent=urgent, pre=pre)
 
     def _enter(
         self, record: EventRecord, word: int, *, urgent: bool, pre: bool = False

@@ -17,6 +17,7 @@ from typing import Any
 from agent.courier.gb26875_book import Book, Message
 from agent.courier.gb26875_requests import answer_of
 from agent.courier.window import BatchId
+from config.centre_limits import GB26875_ORDER_AGAIN_NS
 from config.limits import (
     GB26875_BEAT_FAST_NS,
     GB26875_DENIED_WAIT_NS,
@@ -25,6 +26,7 @@ from config.limits import (
     GB26875_RECONNECT_TRIES,
     S,
 )
+from config.words import Lane
 from drivers.panel import gb26875_units as gb
 from drivers.panel.gb26875 import (
     Command,
@@ -78,12 +80,16 @@ class Calls:
 
 @dataclass(slots=True)
 class _Exchange:
-    frame: bytes
-    serial: int
+    """unit: None for an empty frame. serial and frame: of the first try, and then no others."""
+
+    unit: gb.Unit | None
     batch: BatchId | None  # None: a heartbeat, or something of our own
     urgent: bool
     beat: bool = False
+    serial: int = 0
+    frame: bytes = b""
     tries: int = 0
+    refused: bool = False  # denied a whole round
     unanswered: int = 0  # tries in a row without any word from the other end
     due_ns: int = 0
 
@@ -111,6 +117,7 @@ class Session:
         self._calls = calls
         self._decoder = FrameDecoder(settings.dialect)
         self._urgent: deque[_Exchange] = deque()
+        self._soon: deque[_Exchange] = deque()  # what goes along with a fire, or was asked for
         self._bulk: deque[_Exchange] = deque()
         self._flight: dict[int, _Exchange] = {}
         self._serial = 0
@@ -121,24 +128,33 @@ class Session:
         self._errors = 0
         self._skew_ns = 0
         self._duty_until_ns = 0
+        self._ordered_last: tuple[bytes, int] = (b"", 0)  # the latest order, and when it came
 
     # --- what is to be told ---
 
     def tell(self, message: Message, batch: BatchId | None) -> None:
         """Queue a message; `batch` is confirmed when the centre has it."""
-        unit = gb.Unit(message.type, (message.made,))
-        exchange = self._exchange(unit, batch, urgent=message.urgent)
-        (self._urgent if message.urgent else self._bulk).append(exchange)
+        exchange = _Exchange(gb.Unit(message.type, (message.made,)), batch, message.urgent)
+        if message.urgent:
+            self._urgent.append(exchange)
+        elif batch is None or batch.lane == Lane.FIRE:
+            self._soon.append(exchange)  # behind a backlog it would hold up the next fires
+        else:
+            self._bulk.append(exchange)
 
-    def _exchange(
-        self, unit: gb.Unit | None, batch: BatchId | None, *, urgent: bool, beat: bool = False
-    ) -> _Exchange:
-        serial, self._serial = self._serial, (self._serial + 1) & 0xFFFF
+    @property
+    def urgent(self) -> bool:
+        """Whether a fire waits for the centre."""
+        return bool(self._urgent) or any(e.urgent for e in self._flight.values())
+
+    def _begin(self, exchange: _Exchange) -> None:
+        """Number it and label it with the time of sending: that of its first try."""
+        exchange.serial, self._serial = self._serial, (self._serial + 1) & 0xFFFF
         while self._serial in self._flight:
             self._serial = (self._serial + 1) & 0xFFFF
-        dialect = self._settings.dialect
+        unit, dialect = exchange.unit, self._settings.dialect
         data = b"" if unit is None else gb.encode_unit(unit, dialect, self._now())
-        return _Exchange(self._frame(Command.SEND, serial, data), serial, batch, urgent, beat)
+        exchange.frame = self._frame(Command.SEND, exchange.serial, data)
 
     def _frame(self, command: Command, serial: int, data: bytes = b"") -> bytes:
         s = self._settings
@@ -161,7 +177,7 @@ class Session:
         self._beat_due_ns = now_ns  # the first one proves the path
         self._set_skew(0)
         for exchange in self._flight.values():
-            exchange.due_ns = now_ns
+            exchange.due_ns, exchange.unanswered = now_ns, 0
         self.tick(now_ns)
 
     def disconnected(self) -> None:
@@ -180,6 +196,8 @@ class Session:
             return False, "the centre does not confirm what it is sent"
         if not self._up:
             return False, "not connected"
+        if any(e.refused for e in self._flight.values()):
+            return False, "the centre denies a fire"
         if not self._proved and self._settings.heartbeat != "none":
             return False, "the centre has not answered yet"
         return True, ""
@@ -213,13 +231,13 @@ class Session:
             exchange.tries = 0
         if self._settings.stream and exchange.unanswered >= GB26875_RECONNECT_TRIES:
             # Its bytes may wait in a dead connection's buffer: the next try goes over a new one.
-            for other in self._flight.values():
-                other.unanswered = 0
             self._calls.drop("the centre does not answer")
             return
         self._send(exchange, now_ns)
 
     def _send(self, exchange: _Exchange, now_ns: int) -> None:
+        if not exchange.frame:
+            self._begin(exchange)
         exchange.tries += 1
         exchange.unanswered += 1
         exchange.due_ns = now_ns + self._settings.reply_ns
@@ -230,7 +248,7 @@ class Session:
             self._calls.drop("the connection takes no more")
 
     def _fill(self, now_ns: int) -> None:
-        for queue, urgent in ((self._urgent, True), (self._bulk, False)):
+        for queue, urgent in ((self._urgent, True), (self._soon or self._bulk, False)):
             busy = any(e.urgent == urgent and e.due_ns <= now_ns + self._settings.reply_ns
                        for e in self._flight.values() if not e.beat)  # fmt: skip
             if queue and not busy and self._up:
@@ -243,7 +261,7 @@ class Session:
         unit = None
         if self._settings.heartbeat == "status":
             unit = gb.Unit(21, (self.book.device_status(self._calls.wall_ns()),))
-        self._send(self._exchange(unit, None, urgent=False, beat=True), now_ns)
+        self._send(_Exchange(unit, None, urgent=False, beat=True), now_ns)
 
     # --- what comes in ---
 
@@ -264,6 +282,8 @@ class Session:
             elif one.command in (Command.CONTROL, Command.REQUEST, Command.SEND):
                 self._errors = 0
                 self._asked(one, now_ns)
+            elif one.command != Command.RESPONSE:
+                self._unknown(one)
         if self._up:
             self._fill(now_ns)
 
@@ -272,12 +292,26 @@ class Session:
         self._errors += 1
         if self._errors > GB26875_ERRORS_MAX:
             self._calls.drop("what comes is no GB/T 26875.3")
-        elif error.wrong not in (Wrong.START, Wrong.VERSION) and error.command not in (
-            Command.CONFIRM, Command.DENY, Command.RESPONSE,
-        ):  # fmt: skip
+            return
+        stray = error.wrong is Wrong.START and not error.command
+        answers = (Command.CONFIRM, Command.DENY, Command.RESPONSE)
+        if not stray and error.wrong is not Wrong.VERSION and error.command not in answers:
             self._reply(Command.DENY, error.serial)
 
+    def _unknown(self, frame: Frame) -> None:
+        """A user's command: none was agreed on (6.5: an unknown command is denied)."""
+        self.counters.errors += 1
+        if self._is_mine(frame):
+            self._reply(Command.DENY, frame.serial)
+
+    def _is_mine(self, frame: Frame) -> bool:
+        return frame.destination in (self._settings.source, 0)
+
     def _answered(self, frame: Frame, now_ns: int) -> None:
+        # Some centres answer with the addresses as they came; what names others is for others.
+        if not self._is_mine(frame) and frame.source != self._settings.source:
+            self.counters.errors += 1
+            return
         exchange = self._flight.get(frame.serial)
         if exchange is None:
             return  # a second answer to what was sent twice
@@ -300,6 +334,7 @@ class Session:
             return
         self._calls.event("denied", {"fire": exchange.urgent, "beat": exchange.beat})
         if exchange.urgent:
+            exchange.refused = True
             exchange.tries = 0
             exchange.due_ns = now_ns + GB26875_DENIED_WAIT_NS  # meanwhile its slot is free
             return
@@ -311,7 +346,7 @@ class Session:
     # --- what the centre wants ---
 
     def _asked(self, frame: Frame, now_ns: int) -> None:
-        if frame.destination not in (self._settings.source, 0):
+        if not self._is_mine(frame):
             self.counters.errors += 1
             return  # for somebody else
         if frame.command == Command.SEND:
@@ -323,7 +358,7 @@ class Session:
             self._reply(Command.DENY, frame.serial)
             return
         if frame.command == Command.CONTROL:
-            self._ordered(unit, frame.serial, now_ns)
+            self._ordered(unit, frame, now_ns)
             return
         if unit.type == READ_VALUES:
             numbers = [asked.number for asked in unit.objects]
@@ -341,11 +376,16 @@ class Session:
         data = gb.encode_unit(answer, self._settings.dialect, self._now())
         self._reply(Command.RESPONSE, serial, data)
 
-    def _ordered(self, unit: gb.Unit, serial: int, now_ns: int) -> None:
+    def _ordered(self, unit: gb.Unit, frame: Frame, now_ns: int) -> None:
         if unit.type not in (INITIALISE, SET_CLOCK, DUTY_CHECK):
-            self._reply(Command.DENY, serial)
+            self._reply(Command.DENY, frame.serial)
             return
-        self._reply(Command.CONFIRM, serial)
+        self._reply(Command.CONFIRM, frame.serial)
+        order = frame.serial.to_bytes(2, "little") + bytes(frame.time) + frame.data
+        same, came_ns = order == self._ordered_last[0], self._ordered_last[1]
+        self._ordered_last = (order, now_ns)
+        if same and now_ns - came_ns < GB26875_ORDER_AGAIN_NS:
+            return  # our confirmation was lost: it was carried out
         if unit.type == INITIALISE:
             self._initialise()
         elif unit.type == SET_CLOCK:

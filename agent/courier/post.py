@@ -17,6 +17,7 @@ from agent.courier.follower import Follower, Take
 from agent.courier.window import BatchId
 from agent.notify import Notifier
 from agent.uplink.events import EventRecord
+from config.centre_limits import POST_FIRE_RECONNECT_NS, POST_GRACE_NS
 from config.limits import (
     POST_CONNECT_NS,
     POST_RECONNECT_NS_MAX,
@@ -33,6 +34,10 @@ class Session(Protocol):
     @property
     def path(self) -> tuple[bool, str]:
         """Whether the destination answers, and what is to be said of it."""
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a fire waits for the destination."""
 
     def connected(self, now_ns: int) -> None:
         """A fresh connection; with UDP, the socket."""
@@ -67,7 +72,7 @@ class Post:
         self._wire: _Wire | None = None
         self._gone = asyncio.Event()
         self._trouble = "not yet connected"
-        self._tried = False
+        self._good_ns = time.monotonic_ns()  # when the path was last good; a start is no loss
         self._notifier = Notifier()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -125,9 +130,16 @@ class Post:
                 await self._gone.wait()
                 self._wire = None
                 self.session.disconnected()
-            self._tried = True
             self._tell()
-            await asyncio.sleep(self._backoff.next_ns() / S)
+            await self._pause(self._backoff.next_ns())
+
+    async def _pause(self, wait_ns: int) -> None:
+        """Before the next attempt; a fire that comes meanwhile shortens it."""
+        begun_ns = time.monotonic_ns()
+        while (passed_ns := time.monotonic_ns() - begun_ns) < wait_ns:
+            if self.session.urgent:
+                wait_ns = min(wait_ns, POST_FIRE_RECONNECT_NS)
+            await asyncio.sleep(min(POST_TICK_NS, max(0, wait_ns - passed_ns)) / S)
 
     async def _connect(self, host: str, port: int) -> _Wire:
         loop = asyncio.get_running_loop()
@@ -159,10 +171,12 @@ class Post:
 
     def _tell(self) -> None:
         connected, text = self.session.path
+        now_ns = time.monotonic_ns()
         if connected:
-            self._tried = True
-        if self._tried or not text.startswith("not"):
-            self.follower.state(connected, text if connected else self._trouble or text)
+            self._good_ns = now_ns
+        elif now_ns - self._good_ns < POST_GRACE_NS:
+            return  # a connection that was closed and is made again
+        self.follower.state(connected, text if connected else self._trouble or text)
 
 
 def unreached(host: str, port: int, error: OSError) -> str:

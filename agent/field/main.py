@@ -30,6 +30,7 @@ from agent.lock import Held, hold
 from agent.notify import Notifier
 from config.limits import CONTROL_RETRY_NS, LAST_WORD_NS_MAX, RELEASE_WAIT_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
+from config.plan_files import with_pins
 from drivers.link.loop import new_loop
 from drivers.modbus.master import BusMaster
 from drivers.panel.client import PanelClient
@@ -48,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
     log_to_journal()
     try:
-        plan = decode_plan(read_plan(args.plan))
+        plan, no_pins = with_pins(decode_plan(read_plan(args.plan)), args.plan)
     except PlanError as e:
         LOG.error("%s", e, extra={"source": "plan"})
         return EX_CONFIG
@@ -61,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(_run(plan, args.run, args.kernel))
+            runner.run(_run(plan, args.run, args.kernel, no_pins))
     except (IpcError, OSError) as e:
         LOG.error("%s", e)
         return 1
@@ -71,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
+async def _run(plan: Plan, run_dir: Path, kernel_path: str | None, no_pins: str = "") -> None:
     clock = SystemClock()
     started_ns = clock.now().mono_ns
     starts = run_dir / "field.starts"
@@ -93,6 +94,8 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None) -> None:
     runtime.attach(masters, link, on, gpio)
     if kernel.fault_text:
         runtime.notice(Notice("field.kernel", fault=True, text=kernel.fault_text))
+    if no_pins:
+        runtime.notice(Notice("field.people", fault=True, text=no_pins))
     if safe:
         runtime.notice(
             Notice("field.safe_mode", fault=True, text="three crashes in a minute: trends are off")

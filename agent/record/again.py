@@ -45,6 +45,12 @@ class Again:
                 return None
         return None
 
+    def back(self, row: Row) -> None:
+        """The batch of `next` did not leave: it is the next one again."""
+        self._rows.appendleft(row)
+        stream, _, last = self._ranges[0]
+        self._ranges[0] = (stream, row.seq, last)
+
     def _fetched(self, rows: list[Row] | None) -> None:
         """The store's answer; without one, or with nothing left of it, the range is over."""
         self._reading = False

@@ -258,6 +258,14 @@ class Couriers:
         self.pump()
         return ""
 
+    def duty_answered(self, mono_ns: int) -> None:
+        """Somebody on the site answered, at `mono_ns`: what a centre asked waits for no backlog."""
+        self.desk.answered()
+        for name in self._house.told.duty:
+            courier = self._all.get(name)
+            if courier is not None and courier.unsigned:
+                courier.tell({"e": "duty_answered", "mono_ns": mono_ns})
+
     def tell(self, message: Message) -> None:
         """Say something that is no batch to those whose destination checks signatures."""
         for courier in self._all.values():

@@ -34,6 +34,7 @@ def duty_is_answered(row: Any) -> bool:
         isinstance(row, list)
         and len(row) == 9
         and row[3] == "duty"
+        and isinstance(row[4], int)
         and isinstance(row[8], dict)
         and row[8].get("state") == "answered"
     )

@@ -202,7 +202,6 @@ class Courier:
             if row is None:
                 return
             number = Number(row.lane, row.ordinal, row.seq)
-            self._flight.add(number, hash_of(row.data), len(row.data))
             message = {
                 "e": "batch",
                 "epoch": self._shelf.epoch(row.ordinal),
@@ -212,7 +211,10 @@ class Courier:
                 "durable": True,
             }
             if not outlet.send(message):
+                self.again.back(row)
                 self.leave(outlet)
+                return
+            self._flight.add(number, hash_of(row.data), len(row.data))
 
     def tell(self, message: dict[str, Any]) -> None:
         """Say something that is not a batch: lost when nobody is connected."""
@@ -246,9 +248,11 @@ class Courier:
 
     def _room(self, lane: str) -> bool:
         flight = self._flight
-        if lane == Lane.FIRE and flight.fire < COURIER_FIRE_WINDOW:
+        # A centre may refuse some fires, or take minutes for a batch: the next one does not wait.
+        fires_max = COURIER_WINDOW_MAX if self.unsigned else COURIER_FIRE_WINDOW
+        if lane == Lane.FIRE and flight.fire < fires_max:
             return True
-        others = len(flight) - min(flight.fire, COURIER_FIRE_WINDOW)
+        others = len(flight) - min(flight.fire, fires_max)
         if others >= self._width or flight.bytes >= COURIER_FLIGHT_BYTES_MAX:
             return False
         bulk_max = self._width * COURIER_BULK_WINDOW // COURIER_WINDOW

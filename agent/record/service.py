@@ -275,8 +275,9 @@ class Service:
         self._must_be_field(connection)
         rows = rows_of(message, "events")
         taken = self._intake.submit(rows, self._clock.now())
-        if any(duty_is_answered(row) for row in rows):
-            self._couriers.desk.answered()
+        answers = [row[4] for row in rows if duty_is_answered(row)]
+        if answers:
+            self._couriers.duty_answered(max(answers))
         self._couriers.pump()
         return {"taken": taken}
 

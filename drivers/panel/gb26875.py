@@ -97,9 +97,10 @@ class Frame:
 
 
 class Wrong(IntEnum):
-    """What is wrong with bytes. All but START are to be answered with 否认 (clause 6.5)."""
+    """What is wrong with bytes. All are to be answered with 否认 (clause 6.5), if there is a number
+    to answer to: bytes that belong to no frame, and those of another version, have none."""
 
-    START = 1  # bytes before a frame that belong to none
+    START = 1  # bytes before a frame that belong to none, command 0; or a frame that is whole else
     LENGTH = 2  # application data longer than the limit
     END = 3
     CHECKSUM = 4
@@ -196,6 +197,8 @@ class FrameDecoder:
         buffer = self._buffer
         start = buffer.find(START)
         if start != 0:
+            if (spoilt := self._spoilt_start()) is not None:
+                return spoilt
             lost = bool(buffer) and buffer != START[:1]
             keep = START[:1] if buffer.endswith(START[:1]) else b""
             buffer[:] = buffer[start:] if start > 0 else keep
@@ -229,6 +232,22 @@ class FrameDecoder:
         return Frame(
             *where, command, body[HEAD_BYTES:], unpack_stamp(tag, self._dialect), user
         )  # fmt: skip
+
+    def _spoilt_start(self) -> FrameError | None:
+        """A frame that is whole but for its first two bytes: it can be denied by its number."""
+        buffer = self._buffer
+        if len(buffer) < HEAD_BYTES + 3:
+            return None
+        _, serial, version, _, _, source, destination, size, command = _HEAD.unpack_from(buffer)
+        whole = HEAD_BYTES + size + 3
+        if version != _MAIN_VERSION or buffer[whole - 2 : whole] != END:
+            return None
+        if buffer[whole - 3] != checksum(bytes(buffer[: whole - 3])):
+            return None
+        del buffer[:whole]
+        self._astray = False
+        where = (int.from_bytes(source, "little"), int.from_bytes(destination, "little"))
+        return FrameError(Wrong.START, serial, *where, command)
 
     def _bad(self, error: FrameError) -> FrameError:
         del self._buffer[:1]

@@ -67,13 +67,13 @@ def test_published_frames() -> None:
     nak = ReplyDecoder(None).feed(b'\n3C3B0025"NAK"0000R0L0A0[]_15:39:35,05-07-2019\r')
     assert [(r.answer, r.sequence) for r in nak if isinstance(r, Reply)] == [(Answer.NAK, 0)]
     ack = ReplyDecoder(None).feed(b'\n59890012"ACK"0000L0#1409[]\r')
-    assert ack == [Reply(Answer.ACK, 0)]
+    assert ack == [Reply(Answer.ACK, 0, account="1409")]
 
 
 def test_a_reply_whose_check_counts_the_cr_is_taken() -> None:
     text = b'"ACK"0056L9999#9999[]'
     line = b"\n%04X%04X" % (crc16(text + b"\r"), len(text) + 1) + text + b"\r"
-    assert ReplyDecoder(None).feed(line) == [Reply(Answer.ACK, 56)]
+    assert ReplyDecoder(None).feed(line) == [Reply(Answer.ACK, 56, account="9999")]
 
 
 @given(st.lists(st.binary(max_size=200), max_size=20))
@@ -83,7 +83,7 @@ def test_any_bytes_are_garbage_or_a_reply_and_then_all_is_well(parts: list[bytes
     for part in parts:
         decoder.feed(part)
         assert len(decoder._buffer) <= DC09_FRAME_BYTES_MAX
-    assert decoder.feed(b"\r" + reply('"ACK"0003L0#1[]'))[-1] == Reply(Answer.ACK, 3)
+    assert decoder.feed(b"\r" + reply('"ACK"0003L0#1[]'))[-1] == Reply(Answer.ACK, 3, account="1")
 
 
 @given(st.binary(max_size=120))
@@ -189,9 +189,28 @@ def test_faults_of_the_gateway_and_a_reset() -> None:
     ]  # fmt: skip
 
 
-def test_a_text_is_plain_ascii() -> None:
-    (event,) = Book(PLACES, prealarm=True).take([change("point/8", NONE, FIRE)])
-    assert event.sia(text=True) == "Nri1/FA0008^hall.smoke^"
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hall.smoke", "^hall.smoke^"),
+        ('a]b|c^d"e', "^abcde^"),
+        ("x" * 40, f"^{'x' * 32}^"),
+        ("泵房.烟感_1", ""),
+        ("3号楼12层", ""),  # "312" would be another place
+        ("\x07\n", ""),
+    ],
+)
+def test_a_text_is_a_whole_name_in_plain_ascii_or_none(name: str, said: str) -> None:
+    (event,) = Book({"point/8": Place(8, name, "smoke")}, prealarm=True).take(
+        [change("point/8", NONE, FIRE)]
+    )
+    assert event.sia(text=True) == f"Nri1/FA0008{said}"
+    line = encode(
+        Format.SIA_DCS, 1, Account("1234"), f"#1234|{event.sia(text=True)}", WALL_NS, None, pad
+    )
+    found = SIAEvent.from_line(line.decode("ascii").strip())
+    assert found.valid_message
+    assert found.code == "FA"
 
 
 # --- the exchange -----------------------------------------------------------------------------
@@ -293,6 +312,102 @@ def test_a_silent_receiver_gives_way_to_the_other_and_the_fire_is_kept() -> None
     world.later(DC09_RETURN_NS / S)
     assert b'"NULL"' not in world.sent[-1] or world.drops[-1] == "back to the main receiver"
     assert world.session.receiver == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "counts"),
+    [
+        ("L0#22334455", True), ("L0#0022334455", True), ("L0", True), ("LNone#None", True),
+        ("R1L0#22334455", True), ("L0#22334456", False), ("L0#1", False),
+    ],
+)  # fmt: skip
+def test_an_acknowledgement_for_another_account_is_none(named: str, counts: bool) -> None:
+    world = World()
+    world.answer()
+    world.fire()
+    world.session.received(reply(f'"ACK"{world.sequence():04}{named}[]'), world.now_ns)
+    assert world.done == [ONE] * counts
+
+
+def test_what_goes_along_with_a_fire_passes_a_backlog() -> None:
+    world = World()
+    for _ in range(5):
+        world.fault()
+    both = change("point/8", NONE, FIRE | Flag.FAULT)
+    for event in Book(PLACES, prealarm=True).take([both]):
+        world.session.tell(event, ONE)
+    for _ in range(3):
+        world.answer()
+    assert world.done == [ONE, ONE], "the record has a place for the next fire"
+
+
+def test_a_change_of_receivers_is_no_lost_path() -> None:
+    world = World(receivers=2)
+    paths = []
+
+    def pass_time(*seconds: float) -> None:
+        for span in seconds:
+            world.later(span)
+            paths.append(world.session.path[0])
+
+    world.answer()
+    world.fault()
+    pass_time(0, 2.5, 2.5)
+    for _ in range(2):
+        assert world.session.receiver == 1
+        world.session.connected(world.now_ns)
+        world.answer()
+        assert world.session.path == (True, "on stand-by receiver 2")
+        pass_time(DC09_RETURN_NS / S)
+        assert world.session.receiver == 0, "the main one has its turn again, and is silent"
+        world.session.connected(world.now_ns)
+        pass_time(0, 2.5, 2.5)
+    assert all(paths), "one of them was within reach at all times"
+    for _ in range(2):
+        world.session.unreachable()
+    assert world.session.path == (False, "no receiver answers")
+
+
+@pytest.mark.parametrize("under_way", ["a sign of life", "a fault"])
+def test_a_fire_takes_the_place_of_what_nobody_answers(under_way: str) -> None:
+    world = World(receivers=2)
+    if under_way == "a fault":
+        world.answer()
+        world.fault()
+        world.later(0)
+    world.fire()
+    assert b"FA0008" not in world.sent[-1], "one message at a time"
+    world.later(2.5)
+    assert b"FA0008" in world.sent[-1]
+    world.later(2.5)
+    assert world.session.receiver == 1, "its silence before the fire counts"
+    world.session.connected(world.now_ns)
+    assert b"FA0008" in world.sent[-1], "at the stand-by within 5 s"
+    world.answer()
+    assert world.done == [ONE]
+    if under_way == "a fault":
+        assert b"FT0008" in world.sent[-1], "which was not forgotten"
+        world.answer()
+        assert world.done == [ONE, TWO]
+
+
+def test_a_fire_that_no_word_says_is_a_lost_path() -> None:
+    world = World()
+    world.answer()
+    world.fire()
+    world.answer("DUH")
+    paths = [world.session.path]
+    world.answer("DUH")
+    paths.append(world.session.path)
+    world.later(DC09_REFUSED_WAIT_NS / S)
+    paths.append(world.session.path)
+    world.answer()
+    paths.append(world.session.path)
+    plainly, (refused, why), (later, _), at_last = paths
+    assert plainly[0], "it is said more plainly"
+    assert (refused, why) == (False, "the receiver refuses a fire")
+    assert not later
+    assert at_last == (True, "")
 
 
 def test_no_receiver_answers() -> None:

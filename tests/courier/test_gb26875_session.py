@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -238,6 +239,187 @@ def test_a_duty_check_is_asked_on_the_site_and_answered_or_missed() -> None:
     w.hear(3, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(1),)))
     w.run(61)
     assert [e for e, _ in w.events][-1] == "duty_missed"
+
+
+def test_an_order_that_comes_again_is_confirmed_and_not_carried_out_again() -> None:
+    w = World()
+    for _ in range(3):
+        w.hear(7, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
+        w.hear(7, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
+    assert [f.command for _, f in w.sent] == [Command.CONFIRM] * 6
+    assert w.duties == [10], "our confirmation was lost, nothing else"
+    w.run(41)
+    w.hear(7, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
+    assert w.duties == [10, 10], "so much later it is another one"
+
+
+def test_an_answer_to_the_centre_waits_for_no_backlog() -> None:
+    w = World()
+    for i in range(50):
+        w.tell(record(i + 1, "point/8", "point", **{"from": 0, "to": 8 * (i % 2)}), batch=TWO)
+    w.hear(1, Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
+    w.session.answer_duty(w.now_ns)
+    w.answer(index=0)
+    assert gb.decode_unit(w.sent[-1][1].data).type == 24, "next, behind what was under way"
+
+
+def test_what_goes_along_with_a_fire_passes_a_backlog() -> None:
+    w = World()
+    for i in range(50):
+        w.tell(record(i + 1, "point/8", "point", **{"from": 0, "to": 8 * (i % 2)}), batch=TWO)
+    w.tell(FIRE)
+    made = 4  # the component, its value, the system, the device
+    at = 0
+    while w.done.count(ONE) < made:
+        w.answer(index=at)
+        at += 1
+    assert w.done.count(TWO) == 1, "the one that was under way"
+
+
+def test_numbers_and_times_are_those_of_sending() -> None:
+    w = World()
+    w.session.disconnected()
+    for i in range(5):
+        w.tell(record(i + 1, "point/8", "point", **{"from": 0, "to": 8 * (i % 2)}), batch=TWO)
+    w.tell(FIRE)
+    w.now_ns += 3_600 * S
+    w.session.connected(w.now_ns)
+    w.drain()
+    assert [f.serial for _, f in w.sent] == list(range(len(w.sent))), "one more for each message"
+    assert gb.decode_unit(w.sent[0][1].data).objects[0].number == 0x0011_0003, "the fire first"
+    sent_ns = w.sent[0][1].time.wall_ns(w.settings.offset_s)
+    assert sent_ns == WALL_NS + 3_600 * S, "not that of an hour ago"
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "counts"),
+    [
+        (88_888, 889, True),
+        (88_888, 0, True),
+        (889, 88_888, True),  # the addresses as they came: some centres do that
+        (88_888, 890, False),
+        (889 << 8, 889 << 8, False),
+    ],
+)
+def test_a_confirmation_for_somebody_else_confirms_nothing(
+    source: int, destination: int, counts: bool
+) -> None:
+    w = World()
+    w.tell(FIRE)
+    reply = Frame(w.sent[0][1].serial, source, destination, Command.CONFIRM)
+    w.session.received(encode_frame(reply), 0)
+    assert w.done == [ONE] * counts
+
+
+@pytest.mark.parametrize("command", [0, 7, 127, 128, 255])
+def test_an_unknown_command_is_denied(command: int) -> None:
+    w = World()
+    w.session.received(encode_frame(Frame(77, 88_888, 889, command)), 0)
+    assert [(f.command, f.serial) for _, f in w.sent] == [(Command.DENY, 77)]
+
+
+def test_a_fire_that_the_centre_denies_is_a_lost_path() -> None:
+    w = World()
+    w.tell(FIRE)
+    for _ in range(3):
+        w.answer(Command.DENY, index=0)
+        assert w.session.path[0], "it may be a wrong sum"
+    w.answer(Command.DENY, index=0)
+    assert w.session.path == (False, "the centre denies a fire")
+    w.run(11)
+    w.answer(index=0)
+    assert w.session.path == (True, "")
+
+
+@pytest.mark.parametrize("more", [{"prealarm": False}, {"gated": True}])
+def test_a_pre_alarm_that_calls_nobody_is_not_called_one(more: dict[str, bool]) -> None:
+    book = Book(COMPONENTS, Style(prealarm=more.get("prealarm", True)))
+    body = {"from": 0, "to": 2, "gated": more.get("gated", False)}
+    made = book.take([record(1, "point/8", "point", **body)])[0].made
+    assert (made.status, made.text) == (gb.STATUS_NORMAL, "泵房烟感")
+
+
+_WHATS = ("point", "zone", "panel", "output", "manual", "operator", "input", "line", "device",
+          "system", "duty", "text")  # fmt: skip
+_SOURCES = ("point/7", "point/8", "zone/hall", "panel/a", "output/siren", "manual/button",
+            "system/start", "system/courier.city", "input/mains", "line/riser")  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(_WHATS), st.sampled_from(_SOURCES), st.integers(0, 1023),
+            st.integers(0, 1023), st.booleans(), st.booleans(), st.booleans(),
+            st.sampled_from(["", "silence", "reset", "acknowledge", "duty"]),
+        ),
+        max_size=12,
+    ),
+    st.booleans(),
+)  # fmt: skip
+def test_without_a_fire_no_event_of_any_kind_sets_a_fire_bit(
+    told: list[tuple[str, str, int, int, bool, bool, bool, str]], prealarm: bool
+) -> None:
+    components = {s: Component(i, 0, s, "°C") for i, s in enumerate(_SOURCES)}
+    book = Book(components, Style(prealarm=prealarm, values=True))
+    for seq, (what, source, before, after, gated, fault, on, verb) in enumerate(told):
+        body = {
+            "from": before & ~int(Flag.FIRE), "to": (after | int(Flag.PREALARM)) & ~int(Flag.FIRE),
+            "gated": gated, "fault": fault, "on": on, "verb": verb, "value": 61.5,
+            "role": "mains", "name": "火警",
+        }  # fmt: skip
+        for message in book.take([record(seq, source, what, **body)]):
+            if message.type in (1, 2):
+                assert not message.made.status & gb.STATUS_FIRE
+            if message.type == 21:
+                assert not message.made.status & gb.DEVICE_FIRE
+            if message.type == 24:
+                assert not message.made.flags & gb.OPERATION_MANUAL_ALARM
+            assert not message.urgent
+    assert not book.system_word() & gb.STATUS_FIRE
+    assert not book.device_byte() & gb.DEVICE_FIRE
+
+
+@given(
+    st.lists(st.integers(0x21, 0x10_FFFF).map(chr), max_size=60).map("".join),
+    st.sampled_from([b" ", b"\0"]),
+)
+def test_a_description_is_cut_between_characters(text: str, pad: bytes) -> None:
+    status = gb.ComponentStatus(1, 1, 0, 1, 1, text, Stamp(0, 0, 0, 1, 1, 26))
+    raw = gb.encode_unit(gb.Unit(2, (status,)), Dialect(pad=pad))
+    assert len(raw) == 48
+    said = raw[11:42].decode("gb18030").rstrip(pad.decode())  # a half of a character fails here
+    whole = text.encode("gb18030", "replace").decode("gb18030")
+    assert whole.startswith(said)
+    one_more = whole[: len(said) + 1].encode("gb18030")
+    assert said == whole or len(one_more) > gb.TEXT_BYTES, "as much as there is room for"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("消" * 16, "消" * 15),
+        ("𠀀" * 8, "𠀀" * 7),  # four bytes each: 28 of 31
+        ("a" + "𠀀" * 8, "a" + "𠀀" * 7),
+        ("abcdefghijklmnopqrstuvwxyz1234消", "abcdefghijklmnopqrstuvwxyz1234"),
+        ("㐀泵房é\ud800", "㐀泵房é?"),
+    ],
+)
+def test_four_byte_characters(text: str, said: str) -> None:
+    raw = gb.clip(text, gb.TEXT_BYTES)
+    assert raw.decode("gb18030") == said
+
+
+@pytest.mark.parametrize(
+    ("at", "value"), [(0, 0x41), (1, 0x00), (-1, 0x24), (-2, 0x00), (-3, 0x00), (25, 0x05)]
+)
+def test_each_error_of_a_frame_is_denied_by_its_number(at: int, value: int) -> None:
+    w = World()
+    raw = bytearray(encode_frame(Frame(77, 88_888, 889, Command.REQUEST, b"\x51\x01\x00")))
+    raw[at] = value
+    w.session.received(bytes(raw), 0)
+    assert [(f.command, f.serial) for _, f in w.sent] == [(Command.DENY, 77)]
+    w.hear(78, Command.REQUEST, gb.Unit(81, (gb.ReadDevice(),)))
+    assert (w.sent[-1][1].command, w.sent[-1][1].serial) == (Command.RESPONSE, 78)
 
 
 def test_wrong_frames_are_denied_and_a_stranger_is_hung_up() -> None:

@@ -174,7 +174,7 @@ def test_words_exist_in_both_languages_with_the_same_places() -> None:
     for key, (english, chinese) in words.TEXTS.items():
         assert english, key
         assert chinese, key
-        fields = [{f[1] for f in string.Formatter().parse(t)} for t in (english, chinese)]
+        fields = [{f[1] for f in string.Formatter().parse(t)} - {None} for t in (english, chinese)]
         assert fields[0] == fields[1], key
     keys = {f"verb.{verb}" for verb in Verb} | {f"flag.{word}" for word in FLAG_WORDS}
     assert keys | {f"quality.{q.name.lower()}" for q in Quality} <= set(words.TEXTS)

@@ -145,6 +145,62 @@ def test_a_silent_centre_is_a_fault_and_the_fire_gets_there_when_it_answers() ->
     asyncio.run(asyncio.wait_for(test(), 40))
 
 
+def test_a_connection_that_the_centre_closes_is_made_again_and_no_fault() -> None:
+    async def test() -> None:
+        world = World()
+        async with site(world, Centre()) as s:
+            await s.until(lambda: s.status()["connected"] and bool(s.centre.frames))
+            s.centre.frames = []
+            s.centre.drop()
+            await s.until(lambda: s.centre.connections == 2 and bool(s.centre.frames))
+            await s.say("event", "point/102", "point", **{"from": 0, "to": 8})
+            await s.until(lambda: s.status()["waiting"] == 0)
+            assert not [n for n in s.field.notices if n["source"] == "courier.city" and n["fault"]]
+        world.close()
+
+    asyncio.run(asyncio.wait_for(test(), 40))
+
+
+def test_a_fire_does_not_wait_for_the_next_attempt_to_connect() -> None:
+    async def test() -> None:
+        world = World()
+        async with site(world, Centre()) as s:
+            await s.until(lambda: s.status()["connected"])
+            post = s.courier._post
+            s.centre.stop()
+            pause = asyncio.create_task(post._pause(3_600 * 10**9))
+            await asyncio.sleep(0)
+            assert not pause.done()
+            await s.say("fire", "point/101", "point", **{"from": 0, "to": 1})
+            await s.until(pause.done)
+            await pause
+        world.close()
+
+    asyncio.run(asyncio.wait_for(test(), 40))
+
+
+def test_the_answer_of_the_site_passes_a_backlog() -> None:
+    async def test() -> None:
+        world = World()
+        async with site(world, Centre()) as s:
+            await s.until(lambda: s.status()["connected"])
+            s.centre.ask(Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
+            await s.until(lambda: "city" in s.loop.service.told.duty)
+            s.centre.mode = "silent"  # to what is sent; the backlog stays
+            for number in range(40):
+                await s.say("event", "point/102", "point", **{"from": 0, "to": 8 * (number % 2)})
+            s.centre.mode = "confirm"
+            source, later_ns = "duty/city", 2**62
+            await s.say("event", source, "duty", later_ns, name="city", state="answered")
+            await s.until(lambda: s.status()["waiting"] == 0)
+            kinds = [f.data[0] for f in s.centre.frames if f.command == Command.SEND and f.data]
+            assert kinds.count(2) >= 40
+            assert kinds.index(24) < 10
+        world.close()
+
+    asyncio.run(asyncio.wait_for(test(), 40))
+
+
 def test_the_centre_asks_and_the_site_answers() -> None:
     async def test() -> None:
         world = World()

@@ -9,10 +9,12 @@ from agent.record.offers import Courier, Flight, Stream
 from agent.record.ring import Entry, Ring
 from agent.record.sealer import EpochPlace, Number, Sealed
 from agent.record.shelf import Shelf
+from agent.record.store import Row
 from config.limits import (
     COURIER_ACK_WAIT_NS,
     COURIER_FIRE_WINDOW,
     COURIER_FLIGHT_BYTES_MAX,
+    COURIER_UNSENT_BYTES_MAX,
     COURIER_WINDOW,
     COURIER_WINDOW_MAX,
 )
@@ -25,9 +27,14 @@ class Socket:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.unsent_bytes = 0
+        self.keeps = 0  # of each message, not taken by the other end
+        self.refuse_after = 10**9
 
     def send(self, message: dict[str, Any]) -> bool:
+        if len(self.messages) >= self.refuse_after:
+            return False
         self.messages.append(message)
+        self.unsent_bytes += self.keeps
         return True
 
 
@@ -89,6 +96,57 @@ def test_large_batches_are_bounded_by_their_bytes() -> None:
     courier.acknowledged(Number(Lane.EVENT, 0, 7))
     courier.pump(1, no_store)
     assert under_way(socket, 8) == 8
+
+
+def test_what_is_asked_for_again_leaves_once_and_whole_whatever_has_no_room() -> None:
+    courier, socket = backlog(8, 10)
+    courier.acknowledged(Number(Lane.EVENT, 0, 7))
+    rows = [Row(seq, Lane.EVENT, 0, seq, 0, bytes([seq])) for seq in range(8)]
+
+    def store(_stream: Stream, after: int, take: Callable[[list[Row] | None], None]) -> None:
+        take(rows[after + 1 :])
+
+    assert courier.again.ask((Lane.EVENT, 0), 2, 6)
+    socket.keeps = COURIER_UNSENT_BYTES_MAX + 1
+    for now_ns in range(3):
+        courier.pump(now_ns, store)
+    assert [m["seq"] for m in socket.messages] == [2], "there was room for one"
+    socket.unsent_bytes = socket.keeps = 0
+    socket.refuse_after = 2
+    courier.pump(4, store)
+    assert [m["seq"] for m in socket.messages] == [2, 3]
+    assert not courier.follows, "it hung up at the third"
+    another = Socket()
+    courier.follow(another)
+    for now_ns in range(6, 12):
+        courier.pump(now_ns, store)
+    assert [m["seq"] for m in another.messages] == [4, 5, 6]
+    assert [m["bytes"] for m in another.messages] == [b"\4", b"\5", b"\6"]
+
+
+def test_fires_that_a_centre_does_not_take_hold_up_no_other_fire() -> None:
+    place = EpochPlace(0, b"epoch--0", bytes(32))
+    shelf, ring = Shelf([place], [], 0), Ring()
+
+    def add(lane: str, seq: int) -> None:
+        number = Number(lane, 0, seq)
+        entry = Entry(Sealed(number, b"epoch--0", b"x", seq.to_bytes(32, "big"), 0), 0)
+        ring.add(entry)
+        shelf.added(number)
+        entry.durable = True
+
+    for seq in range(40):
+        add(Lane.EVENT, seq)
+    for unsigned, most in ((True, 20), (False, COURIER_FIRE_WINDOW)):
+        courier, socket = Courier("city", shelf, ring, [], unsigned=unsigned), Socket()
+        courier.follow(socket)
+        courier.pump(0, no_store)
+        for seq in range(20 if unsigned else 0):
+            add(Lane.FIRE, seq)
+        courier.pump(1, no_store)
+        lanes = [m["lane"] for m in socket.messages]
+        assert lanes.count(Lane.EVENT) <= COURIER_WINDOW
+        assert lanes.count(Lane.FIRE) >= most, "however many wait to be confirmed"
 
 
 def test_a_destination_without_signatures_keeps_its_narrow_window() -> None:

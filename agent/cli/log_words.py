@@ -1,0 +1,68 @@
+"""What a record of the log says, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agent.cli.told_words import told
+from agent.cli.words import flag_words, say
+from config.words import FLAG_WORDS
+
+_COUNTED = (("points", "points"), ("others", "others"), ("cleared", "cleared"), ("refused", "stay"))
+_PLAIN = ("word", "event", "state", "text", "why")  # words of the gateway, or that people gave
+
+
+def in_words(what: str, body: Mapping[str, Any], language: str) -> str:
+    """One record's body."""
+    return "; ".join(_words(what, body, language))
+
+
+def _words(what: str, body: Mapping[str, Any], language: str) -> Iterator[str]:
+    if type(body.get("to")) is int:
+        before = body.get("from", 0)
+        yield f"{_flags(before, language)} → {_flags(body['to'], language)}"
+    if isinstance(body.get("value"), int | float):
+        yield f"{body['value']:g}"
+    if "verb" in body:
+        yield from _order(body, language)
+    if isinstance(body.get("fault"), bool):
+        yield say("fault" if body["fault"] else "normal", language)
+    if isinstance(body.get("on"), bool):
+        kind = "reads" if body.get("read_back") else ""
+        yield say(f"log.{kind}{'_' if kind else ''}{'on' if body['on'] else 'off'}", language)
+    if body.get("pattern"):
+        yield told(str(body["pattern"]), language)
+    if what == "output_test":
+        test = body.get("test")
+        yield say("verb.siren-test", language) if test == "siren-test" else str(test)
+        yield say("log.passed" if body.get("passed") else "log.not_passed", language)
+        if body.get("cut"):
+            yield say("log.cut", language)
+    if body.get("who"):
+        yield str(body["who"])
+    if body.get("target"):
+        yield str(body["target"])
+    yield from (told(str(body[key]), language) for key in _PLAIN if body.get(key))
+    if body.get("source"):
+        yield say("log.from", language, source=told(str(body["source"]), language))
+    if type(body.get("count")) is int and "refused" in body and body["count"] > 1:
+        yield say("log.times", language, count=body["count"])
+
+
+def _order(body: Mapping[str, Any], language: str) -> Iterator[str]:
+    """An order: refused, not carried out, or done with what came of it."""
+    verb, refused = say(f"verb.{body['verb']}", language), body.get("refused")
+    if isinstance(refused, str) and "count" in body:
+        yield say("log.refused", language, code=refused, verb=verb)
+        return
+    yield verb
+    if why := body.get("error") or (refused if isinstance(refused, str) else ""):
+        yield say("log.failed", language, why=told(str(why), language))
+    for key, told_as in _COUNTED:
+        if type(body.get(key)) is int and body[key]:
+            yield say(f"log.{told_as}", language, value=body[key])
+
+
+def _flags(value: int, language: str) -> str:
+    return flag_words([word for word, flag in FLAG_WORDS.items() if value & int(flag)], language)
