@@ -17,7 +17,13 @@ import yaml
 
 from config import quantity
 from config.kinds import KINDS, Kind
-from config.limits import CHATTER_COUNT_MAX, CHATTER_HOLD_NS_MAX, DELAY_NS_MAX, DETECTOR_NS_MAX, MS
+from config.limits import (
+    CHATTER_COUNT_MAX,
+    CHATTER_HOLD_NS_MAX,
+    DETECTOR_NS_MAX,
+    LEVEL_DELAY_NS_MAX,
+    MS,
+)
 from config.problems import Path
 from config.shape import Keys, Reader
 from config.words import Mode
@@ -64,7 +70,7 @@ def read_detectors(
     out: dict[str, float] = {}
     for key in ("on_delay", "off_delay"):
         if key in fields:
-            ns = reader.duration(fields[key], (*path, key), 0, DELAY_NS_MAX)
+            ns = reader.duration(fields[key], (*path, key), 0, LEVEL_DELAY_NS_MAX)
             out[f"{key}_s"] = (ns or 0) / 1e9
     if "stuck" in fields:
         out |= _pair(

@@ -22,7 +22,7 @@ from config.limits import (
     PANEL_RECORD_BYTES_MAX,
     PANEL_SILENCE_NS,
 )
-from config.loader import load, read_bytes
+from config.loader import definition_file, load
 from config.patterns import fault_of
 from config.problems import Path, Problems
 from config.shape import Keys, Reader
@@ -102,14 +102,10 @@ def load_dialect(
 
     None and problems when its file cannot be read.
     """
-    if directory is None:
-        path, shown = DIRECTORY / f"{name}.yaml", f"dialects/{name}.yaml"
-        data: bytes | None = path.read_bytes()
-    else:
-        path, shown = directory / name, name
-        data = read_bytes(path, problems)
-    if data is None:
+    file = definition_file(name, DIRECTORY, directory, problems)
+    if file is None:
         return None
+    data, shown = file
     document = load(data, shown, problems)
     if document is None or document.root is None:
         return None

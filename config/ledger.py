@@ -9,9 +9,7 @@ One line an entry, tab-separated: id, name, place; `retired` in a fourth column.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -20,6 +18,7 @@ from config.limits import LEDGER_BYTES_MAX, LEDGER_ENTRIES_MAX
 from config.model import Device, Point, Site, Text
 from config.problems import Problem, Problems, Span
 from config.registers import short_form
+from config.whole_file import write_whole
 
 HEADER = "# embergate point ids 1"
 _NOTE = (
@@ -162,28 +161,6 @@ def write_ledger(path: FilePath, ledger: Ledger) -> None:
     except FileNotFoundError:
         pass  # the first plan of a site makes it
     write_whole(path, text)
-
-
-def write_whole(path: FilePath, data: bytes, mode: int = 0o644) -> None:
-    """Write a file that a power cut leaves either old or new. Raises OSError."""
-    directory = path.resolve().parent
-    handle, name = tempfile.mkstemp(dir=directory, prefix=f".{path.name}.")
-    temporary = FilePath(name)
-    try:
-        with os.fdopen(handle, "wb") as f:
-            os.fchmod(f.fileno(), mode)
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(path.resolve())
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _both(name: str, place: str) -> Sequence[str]:

@@ -400,7 +400,7 @@ LEDGER_BYTES_MAX = 32 * 1024 * 1024
 # Detectors that a site sets: what chatter may add to a true alarm, delays of a level, memories.
 CHATTER_HOLD_NS_MAX = 10 * S
 CHATTER_COUNT_MAX = 1_000
-DELAY_NS_MAX = 600 * S
+LEVEL_DELAY_NS_MAX = 600 * S
 DETECTOR_NS_MAX = 366 * 86_400 * S
 LAST_WORD_NS_MAX = 1 * S  # at a stop, the record is given this long to keep the alarm state
 BASELINES_EVERY_NS = 3_600 * S  # compensated baselines go to the disk this often

@@ -125,6 +125,21 @@ def read_bytes(path: FilePath, problems: Problems) -> bytes | None:
     return data
 
 
+def definition_file(
+    name: str, home: FilePath, directory: FilePath | None, problems: Problems
+) -> tuple[bytes, str] | None:
+    """The bytes of a profile or dialect, and what problems call its file.
+
+    One of those in `home`, which come with the product, or with `directory` the file `./name.yaml`
+    there. None and a problem when it cannot be read.
+    """
+    if directory is None:
+        path = home / f"{name}.yaml"
+        return path.read_bytes(), f"{home.name}/{path.name}"
+    data = read_bytes(directory / name, problems)
+    return None if data is None else (data, name)
+
+
 def load(data: bytes, file: str, problems: Problems) -> Document | None:
     """The tree of a YAML 1.2 file, or None and at least one problem. Never raises on any bytes."""
     before = len(problems)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import cbor2
 
-from config.ledger import write_whole
 from config.limits import PIN_FILE_BYTES_MAX
 from config.plan import Plan, encode_plan
+from config.whole_file import write_whole
 
 _AGAIN = "no PIN is accepted; run 'sudo scripts/activate'"
 

@@ -15,7 +15,7 @@ from pathlib import Path as FilePath
 import yaml
 
 from config.limits import NAME_CHARS_MAX, POINTS_MAX
-from config.loader import load, read_bytes
+from config.loader import definition_file, load
 from config.point_reader import POINT_KEYS, Fields
 from config.problems import Path, Problems
 from config.profile_facts import (
@@ -137,15 +137,8 @@ def load_profile(
 
     None and problems when its file cannot be read.
     """
-    if directory is None:
-        path, shown = DIRECTORY / f"{name}.yaml", f"profiles/{name}.yaml"
-        data: bytes | None = path.read_bytes()
-    else:
-        path, shown = directory / name, name
-        data = read_bytes(path, problems)
-    if data is None:
-        return None
-    return parse_profile(name, data, shown, problems)
+    file = definition_file(name, DIRECTORY, directory, problems)
+    return None if file is None else parse_profile(name, *file, problems)
 
 
 def parse_profile(name: str, data: bytes, shown: str, problems: Problems) -> Profile | None:

@@ -180,6 +180,16 @@ TEXTS: dict[str, Pair] = {
         "  {word} {code}：纪元 {epoch} 的 {lane} {seq}：{text}",
     ),
     "verify.problem": ("  {word} {text}", "  {word} {text}"),
+    # what verify finds, by its code
+    "code.broken_link": ("broken_link", "链断开"),
+    "code.clock_regression": ("clock_regression", "时钟倒退"),
+    "code.declared_loss": ("declared_loss", "已声明的丢失"),
+    "code.fork": ("fork", "分叉：同一编号有两个批次"),
+    "code.gap": ("gap", "缺号"),
+    "code.missing_epoch": ("missing_epoch", "缺少纪元"),
+    "code.truncated": ("truncated", "末尾被截断"),
+    "code.unreadable": ("unreadable", "内容无法解读"),
+    "code.window": ("window", "超出接收窗口"),
     "verify.error": ("ERROR", "错误"),
     "verify.note": ("note", "提示"),
     "verify.whole": (

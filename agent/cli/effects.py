@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.cli.check import JsonOption, SiteArgument
-from agent.cli.language import BY_LOCALE, LangOption, tongue
+from agent.cli.language import BY_LOCALE, STATES, LangOption, tongue
 from agent.compile import check_file
 from config.members import inputs_of
+from config.messages import Pair
 from config.model import Effect, Leaf, Several, Site
 from config.problems import EXIT_CONFIG, LANGUAGES, as_json, render
 from config.quantity import time_text
 from config.words import FLAG_WORDS, Flag
 
-Pair = tuple[str, str]
 _WORDS: dict[str, Pair] = {
     "evacuate": ("evacuate", "疏散"),
     "alert": ("alert", "警告"),
@@ -43,14 +43,7 @@ _WORDS: dict[str, Pair] = {
     "input": ("input", "输入"),
     "any": ("any of", "任一"),
     "all": ("all of", "全部"),
-    "fire": ("fire", "火警"),
-    "prealarm": ("prealarm", "预警"),
-    "supervisory": ("supervisory", "监管"),
-    "fault": ("fault", "故障"),
-    "disabled": ("disabled", "屏蔽"),
-    "test": ("test", "测试"),
-    "activated": ("activated", "启动"),
-    "feedback": ("feedback", "反馈"),
+    **STATES,
     "at once": ("at once", "立即"),
     "as written": ("as written", "按行执行"),
     "two devices": ("two devices", "双信号确认"),

@@ -11,6 +11,18 @@ import typer
 from config.messages import Pair
 from config.problems import LANGUAGES
 
+STATES: dict[str, Pair] = {
+    "fire": ("fire", "火警"),
+    "prealarm": ("prealarm", "预警"),
+    "supervisory": ("supervisory", "监管"),
+    "fault": ("fault", "故障"),
+    "disabled": ("disabled", "屏蔽"),
+    "test": ("test", "测试"),
+    "activated": ("activated", "启动"),
+    "feedback": ("feedback", "反馈"),
+}
+"""The states by their words of the site file."""
+
 LangOption = Annotated[str, typer.Option("--lang", help="en or zh; default: by locale")]
 BY_LOCALE = ""
 

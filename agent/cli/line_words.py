@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.cli.language import said
+from agent.cli.language import STATES, said
 from config.messages import Pair
 
 TEXTS: dict[str, Pair] = {
@@ -79,14 +79,7 @@ TEXTS: dict[str, Pair] = {
     "stale": ("stale", "过期"),
     "bad": ("bad", "无效"),
     "good": ("good", "正常"),
-    "fire": ("fire", "火警"),
-    "prealarm": ("prealarm", "预警"),
-    "supervisory": ("supervisory", "监管"),
-    "fault": ("fault", "故障"),
-    "disabled": ("disabled", "屏蔽"),
-    "test": ("test", "测试"),
-    "activated": ("activated", "启动"),
-    "feedback": ("feedback", "反馈"),
+    **STATES,
     "delay": ("delay", "延时"),
     "manual": ("manual", "手动"),
     "table.next": (

@@ -328,8 +328,9 @@ def _print(audit: Audit, problems: list[str], lang: str, *, whole: bool) -> None
         typer.echo(say("verify.batches", lang, name=name, total=total, counts=counts))
         for finding in account.findings:
             word = say("verify.error" if finding.error else "verify.note", lang)
-            typer.echo(say("verify.finding", lang, word=word, code=finding.code,
-                           lane=finding.lane, seq=finding.seq, epoch=finding.epoch.hex(),
+            code = say(f"code.{finding.code}", lang)
+            typer.echo(say("verify.finding", lang, word=word, code=code, lane=finding.lane,
+                           seq=finding.seq, epoch=finding.epoch.hex(),
                            text=finding.text))  # fmt: skip
     for text in (*audit.refused, *problems):
         typer.echo(say("verify.problem", lang, word=say("verify.error", lang), text=text))

@@ -204,6 +204,18 @@ def test_every_limit_limits_something() -> None:
     assert sorted(declared - used) == sorted(UNUSED_LIMITS)
 
 
+def test_every_limit_has_one_value_and_one_meaning() -> None:
+    names = [
+        target.id
+        for f in LIMIT_FILES
+        for node in tree_of(Path(str(f.__file__))).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    assert sorted(n for n in set(names) if names.count(n) > 1) == []
+
+
 def test_limits_are_positive() -> None:
     for key, value in (pair for f in LIMIT_FILES for pair in vars(f).items()):
         if key.isupper():
