@@ -40,7 +40,7 @@ def gate(
         return []
     a.gates[points] = gates[new]
     a.touched = a.unsaved = True
-    return _settle(a, site, image, points, _events(alarms.fire_event, image, points), stamp)
+    return settle(a, site, image, points, _events(alarms.fire_event, image, points), stamp)
 
 
 def reset(
@@ -61,7 +61,7 @@ def reset(
     found = points[(events == _RESET) & (off | (bits & np.uint32(PREALARM) == 0))]
     a.unsaved = a.unsaved or bool(a.lost_in_alarm[found].any())
     a.lost_in_alarm[found] = False
-    out = _settle(a, site, image, points, events, stamp, "reset")
+    out = settle(a, site, image, points, events, stamp, "reset")
     left = int(np.count_nonzero((a.phase[points] != _CLEAR) | a.lost_in_alarm[points]))
     return len(points) - left, left, out
 
@@ -72,7 +72,7 @@ def _events(event_of: Callable[[int], Event], image: Image, points: I8) -> U1:
     return np.array([event_of(b) for b in bits.tolist()], np.uint8)[which]
 
 
-def _settle(
+def settle(
     a: Alarms,
     site: Site,
     image: Image,
@@ -93,7 +93,7 @@ def _settle(
         out: list[Record] = []
         for k, event in zip(points[alone].tolist(), events[alone].tolist(), strict=True):
             out += alarms.settle(a, site, image, k, Event(event), stamp, why)
-        return out + _settle(a, site, image, points[~alone], events[~alone], stamp, why)
+        return out + settle(a, site, image, points[~alone], events[~alone], stamp, why)
     a.unsaved = a.unsaved or bool((phase != before).any())
     a.phase[points] = phase
     a.held_ns[points[(phase == _HELD) & (before != _HELD)]] = stamp[0]

@@ -335,6 +335,8 @@ def _hear(s: Signals, state: State, out: Sequence[Record], now_ns: int) -> None:
     if state.alarms.count > s.alarms_heard:
         s.fire_unseen = True
     s.alarms_heard = state.alarms.count
+    if not out:
+        return
     if any(record.lane is _FIRE_LANE for record in out):
         calls.made(s.calls, now_ns)
     s.fault_unseen = s.fault_unseen or any(
@@ -398,8 +400,8 @@ def _draw(state: State, facts: lamps.Facts, now_ns: int) -> list[Order]:
 
 def fire_stands(state: State) -> bool:
     """Whether there is any fire: a point's, a panel's, or the manual alarm."""
-    if state.signals.manual is not None or bool(state.alarms.vote.any()):
-        return True
+    if state.signals.manual is not None or np.count_nonzero(state.alarms.vote):
+        return True  # counted: `any` of an array takes ten times as long, in every cycle
     return bool(state.book.votes)
 
 

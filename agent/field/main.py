@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -123,6 +124,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None, no_pins: str 
     control = Control(runtime, gateway)
     server = Server(run_dir / "field.sock", control.verbs(), system_policy(), guests=True)
     loops = [m.run for m in masters] + ([gpio.run] if gpio is not None else [])
+    gc.freeze()  # what stands still is not looked through for garbage in the middle of a cycle
     await _serve(runtime, loops, link, Notifier(), kernel.path, server)
     control.stop()
     await server.stop()

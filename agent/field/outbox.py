@@ -120,7 +120,7 @@ class TelemetryOutbox:
     def add(self, block: ReadingBlock, now: Now) -> None:
         """Queue the values of one reply."""
         values = block.value.tobytes()
-        quality = block.quality.tobytes() if np.any(block.quality) else b""
+        quality = block.quality.tobytes() if np.count_nonzero(block.quality) else b""
         row = [self._next, block.poll, block.mono_ns, now.wall_ns, int(now.clock), values, quality]
         self._next += 1
         size = len(values) + len(quality) + _BLOCK_OVERHEAD_BYTES

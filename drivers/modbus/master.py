@@ -105,7 +105,9 @@ class BusMaster:
         self._told_down = False
 
     def _unit(self, number: int) -> Unit:
-        return self.counters.setdefault(number, Unit(number))
+        if number not in self.counters:
+            self.counters[number] = Unit(number)
+        return self.counters[number]
 
     # --- the life of the link -------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from config.plan import (
     Plan,
     PointTable,
     Poll,
+    WalkGroup,
     Zone,
 )
 from config.words import Flag, Mode
@@ -39,6 +41,8 @@ LEVELS = {
     "prealarm_level": 47.0, "prealarm_clear": 44.0,
 }  # fmt: skip
 CYCLES = 400
+ORDERS = 20
+UP_TO = "up to 400 fires stand; the walk test is of 1,000 points, reset_of_all clears 400 fires"
 WALL_NS = 1_767_571_200 * S
 
 
@@ -83,6 +87,7 @@ def large_plan() -> Plan:
         effects=effects,
         couriers=(),
         day=(DayHours(127, 0, 0),),
+        test_groups=(WalkGroup("all", tuple(range(100))),),
     )
 
 
@@ -121,6 +126,41 @@ def measure(figures: Figures) -> None:
             bar = "<= 2" if percent == 99 and what != "quiet" else ""
             value = percentile(times, percent)
             figures.add(f"cycle_{what}_p{percent}", value, "ms", f"{size}; {how}", bar)
-    order = Command(Verb.DISABLE, "bench", "bench", "zone/z0")
-    value = turn(0, order)
-    figures.add("cycle_disable_zone", value, "ms", f"{size}; an operator disables a zone")
+    for what, times in _orders(turn, values).items():
+        how = f"{size}; an operator's order, {UP_TO}, {len(times)} times"
+        figures.add(f"cycle_{what}_p50", percentile(times, 50), "ms", how)
+        figures.add(f"cycle_{what}_p99", percentile(times, 99), "ms", how, "<= 2")
+
+
+def _orders(turn: Callable[..., float], values: np.ndarray) -> dict[str, list[float]]:
+    """What the cycle of each order took, while the fires of before stand and in a calm building."""
+    took: dict[str, list[float]] = {}
+
+    def order(what: str, verb: Verb, target: str = "") -> None:
+        took.setdefault(what, []).append(turn(0, Command(verb, "bench", "bench", target)))
+        for device in range(DEVICES):
+            turn(device)
+
+    for i in range(ORDERS):
+        for place, what in ((f"zone/z{i}", "zone"), (f"point/d1.p{i}", "point")):
+            order(f"disable_{what}", Verb.DISABLE, place)
+            order(f"enable_{what}", Verb.ENABLE, place)
+        order("acknowledge", Verb.ACKNOWLEDGE)
+        order("silence", Verb.SILENCE)
+        order("reset_refused", Verb.RESET)
+        order("evacuate", Verb.EVACUATE)
+    values[:] = 20.0
+    for device in range(DEVICES * 4):
+        turn(device % DEVICES)
+    order("reset_of_all", Verb.RESET)
+    for i in range(ORDERS):
+        values[i] = 60.0
+        for device in range(DEVICES * 4):
+            turn(device % DEVICES)
+        values[i] = 20.0
+        for device in range(DEVICES * 4):
+            turn(device % DEVICES)
+        order("reset", Verb.RESET)
+        order("test_begins", Verb.TEST, "group/all")
+        order("test_ends", Verb.TEST)
+    return took
