@@ -15,7 +15,6 @@ from agent.courier.dc09_frame import (
     Format,
     Keys,
     crc16,
-    encode,
     time_text,
 )
 from agent.courier.dc09_session import Calls, Session, Settings
