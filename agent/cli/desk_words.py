@@ -184,6 +184,7 @@ TEXTS: dict[str, Pair] = {
     "code.broken_link": ("broken_link", "链断开"),
     "code.clock_regression": ("clock_regression", "时钟倒退"),
     "code.declared_loss": ("declared_loss", "已声明的丢失"),
+    "code.epoch_fork": ("epoch_fork", "纪元分叉：存储卡被复制，或恢复了旧数据"),
     "code.fork": ("fork", "分叉：同一编号有两个批次"),
     "code.gap": ("gap", "缺号"),
     "code.missing_epoch": ("missing_epoch", "缺少纪元"),

@@ -180,7 +180,11 @@ def test_from_an_upload_to_the_siren_and_back(serial: bool, listens: bool) -> No
             await world.say(say="fire", address="3-17", place="泵房", harm="checksum")
             await world.siren(True)
             row = world.panel()
-            assert row["standing"][0] == {"address": "1.1/3-17", "flags": ["fire"]}
+            assert row["standing"][0] == {
+                "address": "1.1/3-17",
+                "flags": ["fire"],
+                "acknowledged": False,
+            }
             assert row["supervised"]
             await world.say(say="mains_fault")
             await world.until(lambda: world.panel()["told"] == 2)
