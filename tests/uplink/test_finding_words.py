@@ -15,7 +15,7 @@ AT = {"Finding": 0, "_find": 1, "_refuse": 1}
 
 def codes() -> Iterator[str]:
     for module in (audit, history):
-        for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+        for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 code = node.args[AT[node.func.id]] if node.func.id in AT else None
                 if isinstance(code, ast.Constant):
