@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from agent.cli.told_words import told
+from agent.cli.told_words import told, who
 from agent.cli.words import say
 
 NAMES_MAX = 8  # of one line; the rest is counted
@@ -23,7 +23,8 @@ def standing(status: Mapping[str, Any], language: str) -> Iterator[Text]:
         args = {"name": manual["name"], "time": clock_time(manual["wall_ns"])}
         yield Text(say("standing.manual", language, **args), style="bold red")
     for check in status["duty"]:
-        yield Text(say("standing.duty", language, **check), style="bold magenta")
+        args = {"name": check["name"], "text": told(check["text"], language)}
+        yield Text(say("standing.duty", language, **args), style="bold magenta")
     if delay := status["delay"]:
         args = {"name": delay["name"], "left": span(delay["left_s"], language)}
         yield Text(say(f"standing.{delay['phase']}", language, **args), style="bold red")
@@ -38,7 +39,12 @@ def standing(status: Mapping[str, Any], language: str) -> Iterator[Text]:
     for entry in status["disabled"]:
         left = span(entry["left_s"], language)
         why = entry["why"] or say("standing.no_reason", language)
-        args = {"target": entry["target"], "who": entry["who"], "why": why, "left": left}
+        args = {
+            "target": entry["target"],
+            "who": who(entry["who"], language),
+            "why": why,
+            "left": left,
+        }
         yield Text(say("standing.disabled", language, **args), style="cyan")
 
 
@@ -46,7 +52,7 @@ def _walk_test(test: Mapping[str, Any], language: str) -> Iterator[Text]:
     tested, untested = test["tested"], test["untested"]
     args = {
         "group": test["group"],
-        "who": test["who"],
+        "who": who(test["who"], language),
         "tested": len(tested),
         "all": len(tested) + len(untested),
         "left": span(test["left_s"], language),

@@ -68,7 +68,7 @@ TEXTS: tuple[Pair, ...] = (
     (
         "serial port {port}: its driver knows no RS-485 direction control; write 'rs485: rts', "
         "or 'rs485: none' for an adapter that turns around by itself",
-        "串口 {port}：驱动不支持 RS-485 收发切换；请写 rs485: rts，若适配器自动切换则写 rs485: none",
+        "串口 {port}：驱动不支持 RS-485 收发切换；请写 rs485: rts，适配器自动切换时写 rs485: none",
     ),
     ("serial port {port}: it has no RTS: {why}", "串口 {port}：没有 RTS：{why}"),
     ("serial port {port}: {why}", "串口 {port}：{why}"),

@@ -89,6 +89,40 @@ def refusal(code: str, text: str, language: str) -> str:
     return f"{meaning}（{told(text, language)}）" if meaning else told(text, language)
 
 
+_PLACES: Mapping[str, str] = {
+    "line": "线路", "device": "设备", "output": "输出", "input": "输入", "zone": "分区",
+    "panel": "控制器", "courier": "传输", "gpio": "引脚", "duty": "查岗", "effect": "联动",
+    "alarm": "报警", "point": "点位", "text": "文本", "group": "测试组",
+}  # fmt: skip
+_WHOLE: Mapping[str, str] = {
+    "field.kernel": "探测算法", "field.people": "人员 PIN", "field.safe_mode": "安全模式",
+    "field.control": "控制接口", "field.latch": "锁存文件", "record.link": "记录进程",
+    "record.disk": "记录磁盘", "record.events": "事件记录", "record.telemetry": "遥测记录",
+    "record.malformed": "记录内容", "record.alarm_state": "报警状态", "record.recall": "报警状态",
+    "recall": "重启前的报警", "system/recall": "重启前的报警", "system/start": "网关",
+    "record/clock": "记录时钟", "record/store": "记录存储", "record/commands": "平台命令",
+    "operator": "操作", "delay": "延时确认", "test": "步行测试", "manual": "手动报警",
+    "manual alarm": "手动报警", "general alarm": "总警报",
+}  # fmt: skip
+
+
+def place(source: str, language: str) -> str:
+    """Where something comes from: what it is in Chinese, its name as it is."""
+    if language == "en":
+        return source
+    kind, _, name = source.partition("." if source.startswith(("courier.", "gpio.")) else "/")
+    if source in _WHOLE or kind not in _PLACES or not name:
+        return _WHOLE.get(source, source)
+    for end in ("/fault", "/lost", "/stuck", "/jam"):
+        name = name.removesuffix(end)
+    return f"{_PLACES[kind]} {name}"
+
+
+def who(name: str, language: str) -> str:
+    """Who did it: a person's name as it is, the gateway's own keys in Chinese."""
+    return told(name, language) if name.startswith("input ") else name
+
+
 def told(text: str, language: str) -> str:
     """A text of the gateway in a language."""
     return text if language == "en" or len(text) > TOLD_CHARS_MAX else _chinese(text)

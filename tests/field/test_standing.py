@@ -87,8 +87,8 @@ ORDER = {"verb": "enable", "who": "li", "source": "control socket, PIN, user gua
         ("operator", {**ORDER, "target": "zone/a", "error": "zone/a is not disabled"},
          "enable; NOT CARRIED OUT: zone/a is not disabled; li; zone/a; "
          "from control socket, PIN, user guard",
-         "解除屏蔽; 未执行：zone/a is not disabled; li; zone/a; "
-            "来自 control socket, PIN, user guard"),
+         "解除屏蔽; 未执行：zone/a 未被屏蔽; li; zone/a; "
+            "来自 控制接口，PIN，用户 guard"),
         ("operator", {"verb": "siren-test", "who": "root", "source": "control socket",
                       "refused": "there is a fire"},
          "siren test; NOT CARRIED OUT: there is a fire; root; from control socket",
@@ -96,7 +96,7 @@ ORDER = {"verb": "enable", "who": "li", "source": "control socket, PIN, user gua
         ("operator", {"verb": "reset", "who": "li", "source": "control socket, user x",
                       "refused": "wrong_pin", "count": 4},
          "REFUSED (wrong_pin): reset; li; from control socket, user x; 4 times",
-         "被拒绝（wrong_pin）：复位; li; 来自 control socket, user x; 4 次"),
+         "被拒绝（wrong_pin）：复位; li; 来自 控制接口，用户 x; 4 次"),
         ("operator", {"verb": "reset", "who": "li", "source": "input", "cleared": 2, "refused": 1},
          "reset; cleared: 2; not cleared: 1; li; from input",
          "复位; 已清除：2 处; 未清除：1 处; li; 来自 按键"),
