@@ -29,7 +29,7 @@ from agent.cli.control import RunDir, answered, plain
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.log_words import in_words
 from agent.cli.run import default_run_dir
-from agent.cli.told_words import place
+from agent.cli.told_words import named, place
 from agent.cli.words import say
 from agent.ipc import Client, IpcError
 from config.limits import LOG_REORDER_MAX, LOG_SHOWN_MAX
@@ -75,8 +75,8 @@ class Entry:
 
     def where(self, language: str) -> str:
         """What it is about."""
-        if "name" in self.body and self.what not in ("system", "effect", "manual"):
-            return str(self.body["name"])  # of the site file
+        if "name" in self.body and self.what != "system":
+            return named(str(self.body["name"]), language)
         return place(str(self.body.get("name", self.source)), language)
 
     def row(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from agent.cli.effects_status import effects_lines
 from agent.cli.standing import past_rows, standing
-from agent.cli.told_words import place, told
+from agent.cli.told_words import named, place, told
 from agent.cli.words import TEXTS, flag_words, say
 
 _COLOURS = {
@@ -43,7 +43,7 @@ def state(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
     yield head
     if status["first_alarm"]:
         counts = say("alarms", language, count=status["alarms"], unseen=status["unacknowledged"])
-        first = status["first_alarm"]["name"]
+        first = named(status["first_alarm"]["name"], language)
         yield Text(f"{say('first_alarm', language)}: {first}; {counts}", style="bold")
     yield from standing(status, language)
     for line in effects_lines(status["effects"], language):

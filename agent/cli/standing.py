@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from agent.cli.told_words import told, who
+from agent.cli.told_words import named, told, who
 from agent.cli.words import say
 
 NAMES_MAX = 8  # of one line; the rest is counted
@@ -20,7 +20,8 @@ NAMES_MAX = 8  # of one line; the rest is counted
 def standing(status: Mapping[str, Any], language: str) -> Iterator[Text]:
     """The most urgent first."""
     if manual := status["manual"]:
-        args = {"name": manual["name"], "time": clock_time(manual["wall_ns"])}
+        name = named(manual["name"], language)
+        args = {"name": name, "time": clock_time(manual["wall_ns"])}
         yield Text(say("standing.manual", language, **args), style="bold red")
     for check in status["duty"]:
         args = {"name": check["name"], "text": told(check["text"], language)}
@@ -91,7 +92,7 @@ def past_rows(alarms: Sequence[Mapping[str, Any]], language: str) -> list[list[s
         [
             f"alarm/{a['number']}",
             clock_time(a["wall_ns"]),
-            a["name"],
+            named(a["name"], language),
             told(a["word"], language) if a["word"] else "-",
         ]
         for a in alarms

@@ -63,7 +63,8 @@ def _tables(pairs: Iterable[Pair]) -> tuple[Mapping[str, str], tuple[Template, .
         else:
             made = Template(tuple(parts[::2]), tuple(parts[1::2]), tuple(_PLACE.split(chinese)))
             templates.append(made)
-    templates.sort(key=lambda template: -sum(map(len, template.literals)))  # the one that says most
+    # What begins as a text does first, then the one that says most.
+    templates.sort(key=lambda made: (not made.literals[0], -sum(map(len, made.literals))))
     return exact, tuple(templates)
 
 
@@ -102,7 +103,10 @@ _WHOLE: Mapping[str, str] = {
     "recall": "重启前的报警", "system/recall": "重启前的报警", "system/start": "网关",
     "record/clock": "记录时钟", "record/store": "记录存储", "record/commands": "平台命令",
     "operator": "操作", "delay": "延时确认", "test": "步行测试", "manual": "手动报警",
-    "manual alarm": "手动报警", "general alarm": "总警报",
+}  # fmt: skip
+_NAMED: Mapping[str, str] = {"manual alarm": "手动报警", "general alarm": "总警报"}
+_PROCESSES: Mapping[str, str] = {
+    "embergate.field": "现场进程", "embergate.record": "记录进程", "embergate.courier": "传输进程",
 }  # fmt: skip
 
 
@@ -116,6 +120,24 @@ def place(source: str, language: str) -> str:
     for end in ("/fault", "/lost", "/stuck", "/jam"):
         name = name.removesuffix(end)
     return f"{_PLACES[kind]} {name}"
+
+
+def named(name: str, language: str) -> str:
+    """What an alarm is called: a name of the site file as it is, our own in Chinese."""
+    return name if language == "en" else _NAMED.get(name, name)
+
+
+def log_line(line: str, language: str) -> str:
+    """What a process of the gateway writes to its standard error."""
+    process, mark, text = line.partition(": ")
+    if language == "en" or not mark or process not in _PROCESSES:
+        return line
+    source, mark, rest = text.partition(": ")
+    if mark and place(source, language) != source:
+        text = f"{place(source, language)}：{told(rest, language)}"
+    else:
+        text = told(text, language)
+    return f"{_PROCESSES[process]}：{text}"
 
 
 def who(name: str, language: str) -> str:

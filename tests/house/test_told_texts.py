@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import told_panel
-from agent.cli.told_words import PAIRS, told
+from agent.cli.told_words import PAIRS, log_line, place, told
 from config.desk_limits import TOLD_CHARS_MAX
 
 ROOT = Path(__file__).parents[2]
@@ -198,3 +198,28 @@ def test_what_a_panel_reports_is_told_with_its_own_words_as_they_are() -> None:
     assert told("fire smoke detector 三层走廊 loop", "zh") == "感烟探测器火警 三层走廊 loop"
     assert told("ended type 77 x", "zh") == "类型 77恢复 x"
     assert told("duty answer by operator 3", "zh") == "查岗应答，操作员 3"
+
+
+def test_a_log_line_says_which_process_and_what() -> None:
+    line = "embergate.field: courier.city: 192.0.2.1:5200: Connection refused"
+    assert log_line(line, "zh") == "现场进程：传输 city：192.0.2.1:5200：连接被拒绝"
+    assert log_line("embergate.courier: not connected: a:1: timeout", "zh") == (
+        "传输进程：未连接：a:1：应答超时"
+    )
+    assert log_line(
+        "embergate.courier: no record: run/record.sock: No such file or directory; "
+        "is the process running?", "zh"
+    ) == "传输进程：与记录进程无连接：run/record.sock：文件或目录不存在；该进程是否在运行？"  # fmt: skip
+    for other in ("Traceback (most recent call last):", "embergate.field", "", "x: timeout"):
+        assert log_line(other, "zh") == other
+    assert log_line(line, "en") == line
+
+
+@pytest.mark.parametrize(
+    ("source", "chinese"),
+    [("line/riser/jam", "线路 riser"), ("courier.a.b", "传输 a.b"), ("record.disk", "记录磁盘"),
+     ("gpio.gpiochip0", "引脚 gpiochip0"), ("something/else", "something/else"), ("line/", "line/")],
+)  # fmt: skip
+def test_where_something_comes_from_is_told_and_its_name_stays(source: str, chinese: str) -> None:
+    assert place(source, "zh") == chinese
+    assert place(source, "en") == source
