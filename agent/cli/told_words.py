@@ -2,7 +2,7 @@
 
 The core and the processes speak one language, that of the record. A text that is not in here, a
 name or a reason that somebody typed stays as it is. The tables are told_site (core, field,
-drivers), told_ways (record, couriers, the operating system) and told_panel (states of panels);
+drivers), told_ways (record, couriers, the system), told_panel (states of panels) and told_verify;
 tests/house/test_told_texts.py reads the sources and fails when one of their texts is in none.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from agent.cli import told_site, told_ways
+from agent.cli import told_site, told_verify, told_ways
 from agent.cli.told_panel import of_panel
 from config.desk_limits import TOLD_CHARS_MAX, TOLD_DEPTH_MAX, TOLD_KEPT_MAX
 from config.messages import Pair
@@ -68,7 +68,7 @@ def _tables(pairs: Iterable[Pair]) -> tuple[Mapping[str, str], tuple[Template, .
     return exact, tuple(templates)
 
 
-PAIRS: tuple[Pair, ...] = (*told_site.TEXTS, *told_ways.TEXTS)
+PAIRS: tuple[Pair, ...] = (*told_site.TEXTS, *told_ways.TEXTS, *told_verify.TEXTS)
 _EXACT, _TEMPLATES = _tables(PAIRS)
 
 _REFUSED: Mapping[str, str] = {
