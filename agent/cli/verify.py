@@ -335,6 +335,7 @@ def _print(audit: Audit, problems: list[str], lang: str, *, whole: bool) -> None
                            text=told(finding.text, lang)))  # fmt: skip
     for text in (*audit.refused, *problems):
         word = say("verify.error", lang)
-        typer.echo(say("verify.problem", lang, word=word, text=told(text, lang)))
+        clean = "".join(c if c.isprintable() else "�" for c in told(text, lang))
+        typer.echo(say("verify.problem", lang, word=word, text=clean))
     strange = "verify.not_whole" if audit.accounts else "verify.strange"
     typer.echo(say("verify.whole" if whole else strange, lang))
