@@ -10,7 +10,18 @@ from agent.cli.words import flag_words, say
 from config.words import FLAG_WORDS
 
 _COUNTED = (("points", "points"), ("others", "others"), ("cleared", "cleared"), ("refused", "stay"))
-_PLAIN = ("word", "event", "state", "text", "why")  # words of the gateway, or that people gave
+_PLAIN = (
+    "word",
+    "event",
+    "state",
+    "text",
+    "why",
+    "how",
+)  # words of the gateway, or that people gave
+
+_TYPED = {  # by people, here or in the site file: as it is
+    ("operator", "why"), ("disablement", "why"), ("classification", "why"), ("effect", "text"),
+}  # fmt: skip
 
 
 def in_words(what: str, body: Mapping[str, Any], language: str) -> str:
@@ -39,7 +50,10 @@ def _words(what: str, body: Mapping[str, Any], language: str) -> Iterator[str]:
         yield who(str(body["who"]), language)
     if body.get("target"):
         yield str(body["target"])
-    yield from (told(str(body[key]), language) for key in _PLAIN if body.get(key))
+    for key in _PLAIN:
+        if body.get(key) and body[key] != "order":  # that it was ordered says who ordered it
+            text = str(body[key])
+            yield text if (what, key) in _TYPED else told(text, language)
     if body.get("source"):
         yield say("log.from", language, source=told(str(body["source"]), language))
     if type(body.get("count")) is int and "refused" in body and body["count"] > 1:
