@@ -32,6 +32,7 @@ class Viewer:
         self.now: list[int] = [0, 0, 0]
         self.names: list[str] = []
         self.units: list[str] = []
+        self.states: list[bool] = []  # whether the value of a point is a set of flags
         self.zone_names: list[str] = []
         self.zone_needed: list[int] = []
         self._pages = 0
@@ -46,7 +47,8 @@ class Viewer:
                 ("points", viewer.names, viewer.units),
                 ("zones", viewer.zone_names, viewer.zone_needed),
             ):
-                await all_names(client, of, names, more)
+                states = viewer.states if of == "points" else None
+                await all_names(client, of, names, more, states)
             viewer._make(len(viewer.names), len(viewer.zone_names))
             await client.call("subscribe")
         except BaseException:

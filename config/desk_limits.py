@@ -66,3 +66,9 @@ TABLE_ROWS_MAX = POINTS_MAX + 1  # and the header
 TABLE_COLUMNS_MAX = 64
 TABLE_CELL_CHARS_MAX = 4_096
 TABLE_PROBLEMS_MAX = 100
+
+# --- words for people -----------------------------------------------------------------------
+TOLD_CHARS_MAX = 2_000  # of a text of the gateway that is translated; a longer one stays as it is
+TOLD_DEPTH_MAX = 4  # of texts within texts
+RUN_LINE_CHARS_MAX = 8_192  # of what a process writes in a trial; the rest is a line of its own
+TOLD_KEPT_MAX = 1_024  # translated texts that are remembered

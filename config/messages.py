@@ -77,6 +77,7 @@ TEXTS: dict[str, Pair] = {
         "不加引号的“{value}”在不同的 YAML 解析器中含义不同",
     ),
     "problems.more": ("... and {count} more problems", "……另有 {count} 个问题"),
+    "problems.same": (" (and {count} more of it, to {last})", "（另有 {count} 处相同，至 {last}）"),
     # shapes and words
     "key.unknown": ("unknown key '{value}'", "未知的键“{value}”"),
     "key.missing": ("the key '{key}' is missing", "缺少键“{key}”"),

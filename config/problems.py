@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -44,6 +44,7 @@ class Problem:
 
     id: key into messages.TEXTS; hint: key into messages.HINTS, or "" for none.
     args: fill the templates; the value under "noun" is translated.
+    also, last: how many more of what one line stands for have just this, and the last of them.
     """
 
     id: str
@@ -51,6 +52,8 @@ class Problem:
     path: Path = ()
     hint: str = ""
     args: dict[str, str] = field(default_factory=dict)
+    also: int = 0
+    last: Path = ()
 
     def text(self, language: str = "en") -> str:
         """What was expected and what was found."""
@@ -67,14 +70,26 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[Problem] = []
         self.left_off = 0
+        self._folded = 0
+        self._places: dict[tuple[Any, ...], int] = {}
         self._suggestions = 0
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.found) + self._folded
 
     def add(self, problem: Problem) -> None:
-        """Keep a problem; count it only, once there are PROBLEMS_MAX."""
-        if len(self.found) < PROBLEMS_MAX:
+        """Keep a problem; count it only, once there are PROBLEMS_MAX.
+
+        One line can stand for many points: what is wrong with all of them is one problem.
+        """
+        same = (problem.id, problem.span, problem.hint, *sorted(problem.args.items()))
+        at = self._places.get(same)
+        if at is not None:
+            self._folded += 1
+            first = self.found[at]
+            self.found[at] = replace(first, also=first.also + 1, last=problem.path)
+        elif len(self.found) < PROBLEMS_MAX:
+            self._places[same] = len(self.found)
             self.found.append(problem)
         else:
             self.left_off += 1
@@ -136,6 +151,7 @@ def as_json(problem: Problem) -> dict[str, Any]:
         "text": {lang: problem.text(lang) for lang in LANGUAGES},
         "hint": {lang: problem.advice(lang) for lang in LANGUAGES},
         "args": dict(problem.args),
+        "also": problem.also,
     }
 
 
@@ -157,6 +173,9 @@ def _render_one(p: Problem, language: str) -> list[str]:
     text, advice, s = p.text(language), p.advice(language), p.span
     where = path_text(p.path)
     head = f"{where}: {text}" if where else text
+    if p.also:
+        args = {"count": str(p.also), "last": path_text(p.last)}
+        head += _fill(TEXTS["problems.same"], language, args)
     if not s.line:
         return [f"{s.file}: {head}" + (f"; {advice}" if advice else "")]
     before, under = _columns(s)

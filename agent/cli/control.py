@@ -16,7 +16,7 @@ from rich.console import Console
 from agent.cli import show
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
-from agent.cli.told_words import refusal
+from agent.cli.told_words import refusal, told
 from agent.cli.words import say
 from agent.ipc import Client, IpcError, Message, Refused
 from config.limits import POINTS_PAGE_MAX
@@ -62,10 +62,11 @@ def answered(socket: Path, language: str) -> Iterator[None]:
     except IpcError as e:
         why = e.__cause__
         if isinstance(why, OSError):  # nobody listens there
-            text = say("no_process", language, socket=socket, why=why.strerror or why)
+            said = told(why.strerror or str(why), language)
+            text = say("no_process", language, socket=socket, why=said)
             typer.echo(text, err=True)
         else:
-            typer.echo(f"{e}", err=True)
+            typer.echo(told(str(e), language), err=True)
         raise typer.Exit(1) from e
     except TimeoutError as e:
         typer.echo(say("no_answer", language, socket=socket), err=True)
@@ -90,10 +91,10 @@ def status(run: RunDir = None, as_json: AsJson = False, lang: LangOption = BY_LO
         console.print(part)
     for part in show.parts({**field["status"], "lines": lines}, language):
         console.print(part)
-    told = {"kernel": gateway["kernel"], "cycles": gateway["cycles"]}
+    machine = {"kernel": gateway["kernel"], "cycles": gateway["cycles"]}
     waiting = gateway["events_waiting"]
     points = field["status"]["points"]
-    console.print(say("summary", language, points=points, waiting=waiting, **told))
+    console.print(say("summary", language, points=points, waiting=waiting, **machine))
     for part in show.record(record, language):
         console.print(part)
 

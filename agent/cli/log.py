@@ -29,6 +29,7 @@ from agent.cli.control import RunDir, answered, plain
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.log_words import in_words
 from agent.cli.run import default_run_dir
+from agent.cli.told_words import named, place
 from agent.cli.words import say
 from agent.ipc import Client, IpcError
 from config.limits import LOG_REORDER_MAX, LOG_SHOWN_MAX
@@ -71,6 +72,12 @@ class Entry:
     def text(self, language: str = "en") -> str:
         """What happened, in words."""
         return in_words(self.what, self.body, language)
+
+    def where(self, language: str) -> str:
+        """What it is about."""
+        if "name" in self.body and self.what != "system":
+            return named(str(self.body["name"]), language)
+        return place(str(self.body.get("name", self.source)), language)
 
     def row(self) -> dict[str, Any]:
         """As it is exported."""
@@ -165,7 +172,7 @@ def log(
     body: list[list[RenderableType]] = [
         [e.time()[:23], e.panel_time,
          Text(say(f"what.{e.what}", language), "bold red" if e.lane == "fire" else ""),
-         str(e.body.get("name", e.source)), e.text(language)]
+         e.where(language), e.text(language)]
         for e in entries
     ]  # fmt: skip
     columns = ["time", "panel_time", "what", "source", "text"]

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from agent.cli.told_words import told
+from agent.cli.told_words import told, who
 from agent.cli.words import flag_words, say
 from config.words import FLAG_WORDS
 
 _COUNTED = (("points", "points"), ("others", "others"), ("cleared", "cleared"), ("refused", "stay"))
-_PLAIN = ("word", "event", "state", "text", "why")  # words of the gateway, or that people gave
+_PLAIN = (
+    "word",
+    "event",
+    "state",
+    "text",
+    "why",
+    "how",
+)  # words of the gateway, or that people gave
+
+_TYPED = {  # by people, here or in the site file: as it is
+    ("operator", "why"), ("disablement", "why"), ("classification", "why"), ("effect", "text"),
+}  # fmt: skip
 
 
 def in_words(what: str, body: Mapping[str, Any], language: str) -> str:
@@ -19,11 +30,7 @@ def in_words(what: str, body: Mapping[str, Any], language: str) -> str:
 
 
 def _words(what: str, body: Mapping[str, Any], language: str) -> Iterator[str]:
-    if type(body.get("to")) is int:
-        before = body.get("from", 0)
-        yield f"{_flags(before, language)} → {_flags(body['to'], language)}"
-    if isinstance(body.get("value"), int | float):
-        yield f"{body['value']:g}"
+    yield from _changed(what, body, language)
     if "verb" in body:
         yield from _order(body, language)
     if isinstance(body.get("fault"), bool):
@@ -40,14 +47,31 @@ def _words(what: str, body: Mapping[str, Any], language: str) -> Iterator[str]:
         if body.get("cut"):
             yield say("log.cut", language)
     if body.get("who"):
-        yield str(body["who"])
+        yield who(str(body["who"]), language)
     if body.get("target"):
         yield str(body["target"])
-    yield from (told(str(body[key]), language) for key in _PLAIN if body.get(key))
+    for key in _PLAIN:
+        if body.get(key) and body[key] != "order":  # that it was ordered says who ordered it
+            text = str(body[key])
+            yield text if (what, key) in _TYPED else told(text, language)
     if body.get("source"):
         yield say("log.from", language, source=told(str(body["source"]), language))
     if type(body.get("count")) is int and "refused" in body and body["count"] > 1:
         yield say("log.times", language, count=body["count"])
+
+
+def _changed(what: str, body: Mapping[str, Any], language: str) -> Iterator[str]:
+    """The state, before and after, and what was read; or that a boot begins."""
+    if what == "system" and "boot" in body and "plan" in body:
+        yield say("log.starts", language)
+    if type(body.get("to")) is int:
+        before = body.get("from", 0)
+        yield f"{_flags(before, language)} → {_flags(body['to'], language)}"
+    if type(body.get("says")) is int:
+        if body["says"] != body.get("to"):
+            yield say("log.says", language, flags=_flags(body["says"], language))
+    elif isinstance(body.get("value"), int | float):
+        yield f"{body['value']:g}"
 
 
 def _order(body: Mapping[str, Any], language: str) -> Iterator[str]:

@@ -10,13 +10,15 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
 from agent.cli.desk_words import say
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.supervisor import Supervisor, start_gateway
+from agent.cli.told_words import log_line
+from config.desk_limits import RUN_LINE_CHARS_MAX
 from config.plan import Line, Plan
 from config.plan_files import write_plan
 from config.words import LineKind
@@ -53,7 +55,8 @@ def run(
     if not (state / "keys" / "device.key").exists():
         typer.echo(say("run.keys", lang, keys=state / "keys"), err=True)
         raise typer.Exit(1)
-    supervisor = Supervisor(lambda text: typer.echo(text, err=True), lang=lang)
+    output = None if lang == "en" else _translated(lang)  # English goes where it always went
+    supervisor = Supervisor(lambda text: typer.echo(text, err=True), output, lang)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -70,6 +73,19 @@ def run(
             supervisor.tend(time.monotonic_ns())
     finally:
         supervisor.stop()
+
+
+def _translated(lang: str) -> IO[bytes]:
+    """Where the processes write, so that a person reads it in their language."""
+    end, begin = os.pipe()
+
+    def read() -> None:
+        with os.fdopen(end, encoding="utf-8", errors="replace") as lines:
+            while line := lines.readline(RUN_LINE_CHARS_MAX):
+                typer.echo(log_line(line.rstrip("\n"), lang), err=True)
+
+    threading.Thread(target=read, daemon=True).start()
+    return os.fdopen(begin, "wb", buffering=0)
 
 
 def on_the_desk(plan: Plan, ports: Sequence[int], directory: Path) -> Plan:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from agent.cli.effects_status import effects_lines
 from agent.cli.standing import past_rows, standing
-from agent.cli.told_words import told
+from agent.cli.told_words import named, place, told
 from agent.cli.words import TEXTS, flag_words, say
 
 _COLOURS = {
@@ -43,14 +43,16 @@ def state(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
     yield head
     if status["first_alarm"]:
         counts = say("alarms", language, count=status["alarms"], unseen=status["unacknowledged"])
-        first = status["first_alarm"]["name"]
+        first = named(status["first_alarm"]["name"], language)
         yield Text(f"{say('first_alarm', language)}: {first}; {counts}", style="bold")
     yield from standing(status, language)
     for line in effects_lines(status["effects"], language):
         yield Text(line, style="bold")
     for fault in status["faults"][:ROWS_MAX]:
         text = told(fault["text"], language)
-        yield Text(f"{say('fault', language)}: {fault['source']}: {text}", style="yellow")
+        yield Text(
+            f"{say('fault', language)}: {place(fault['source'], language)}: {text}", style="yellow"
+        )
     if len(status["faults"]) > ROWS_MAX:
         yield Text(say("more", language, count=len(status["faults"]) - ROWS_MAX))
 
@@ -123,7 +125,7 @@ def points(title: str, rows: Sequence[Mapping[str, Any]], language: str) -> Tabl
         [
             row["name"],
             flags(row["flags"], language),
-            _value(row),
+            _value(row, language),
             say(f"quality.{row['quality']}", language),
             say("yes", language) if row["acknowledged"] else "",
         ]
@@ -134,9 +136,11 @@ def points(title: str, rows: Sequence[Mapping[str, Any]], language: str) -> Tabl
     )
 
 
-def _value(row: Mapping[str, Any]) -> RenderableType:
+def _value(row: Mapping[str, Any], language: str) -> RenderableType:
     if row.get("text") is not None:
         return Text(row["text"])  # a device's own words are no markup
+    if row.get("says") is not None:  # its value is a set of flags
+        return flag_words(row["says"], language)
     return "-" if row["value"] is None else f"{row['value']:g} {row['unit']}"
 
 
@@ -162,7 +166,7 @@ def record(status: Mapping[str, Any] | None, language: str) -> Iterator[Renderab
         yield Text(say("record.none", language), style="bold yellow")
         return
     for source, text in status["faults"].items():
-        args = {"source": source, "text": told(text, language)}
+        args = {"source": place(source, language), "text": told(text, language)}
         yield Text(say("record.fault", language, **args), style="yellow")
     if day := status["store"].get("written_day_bytes"):
         yield Text(say("record.wear", language, megabytes=f"{day / 1e6:.1f}"))
@@ -192,7 +196,9 @@ def table(
     """A table with translated title and columns, of at most `most` rows; the rest is counted."""
     out = Table(title=say(title, language) if title in TEXTS else title, title_justify="left")
     for column in columns:
-        out.add_column(say(f"col.{column}", language), no_wrap=column == "time")
+        # Fold: Chinese has no spaces to break at and would be cut off.
+        heading = say(f"col.{column}", language)
+        out.add_column(heading, no_wrap=column == "time", overflow="fold")
     for row in rows[:most]:
         out.add_row(*row)
     if len(rows) > most:

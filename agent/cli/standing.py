@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.text import Text
 
-from agent.cli.told_words import told
+from agent.cli.told_words import named, told, who
 from agent.cli.words import say
 
 NAMES_MAX = 8  # of one line; the rest is counted
@@ -20,10 +20,12 @@ NAMES_MAX = 8  # of one line; the rest is counted
 def standing(status: Mapping[str, Any], language: str) -> Iterator[Text]:
     """The most urgent first."""
     if manual := status["manual"]:
-        args = {"name": manual["name"], "time": clock_time(manual["wall_ns"])}
+        name = named(manual["name"], language)
+        args = {"name": name, "time": clock_time(manual["wall_ns"])}
         yield Text(say("standing.manual", language, **args), style="bold red")
     for check in status["duty"]:
-        yield Text(say("standing.duty", language, **check), style="bold magenta")
+        args = {"name": check["name"], "text": told(check["text"], language)}
+        yield Text(say("standing.duty", language, **args), style="bold magenta")
     if delay := status["delay"]:
         args = {"name": delay["name"], "left": span(delay["left_s"], language)}
         yield Text(say(f"standing.{delay['phase']}", language, **args), style="bold red")
@@ -38,7 +40,12 @@ def standing(status: Mapping[str, Any], language: str) -> Iterator[Text]:
     for entry in status["disabled"]:
         left = span(entry["left_s"], language)
         why = entry["why"] or say("standing.no_reason", language)
-        args = {"target": entry["target"], "who": entry["who"], "why": why, "left": left}
+        args = {
+            "target": entry["target"],
+            "who": who(entry["who"], language),
+            "why": why,
+            "left": left,
+        }
         yield Text(say("standing.disabled", language, **args), style="cyan")
 
 
@@ -46,7 +53,7 @@ def _walk_test(test: Mapping[str, Any], language: str) -> Iterator[Text]:
     tested, untested = test["tested"], test["untested"]
     args = {
         "group": test["group"],
-        "who": test["who"],
+        "who": who(test["who"], language),
         "tested": len(tested),
         "all": len(tested) + len(untested),
         "left": span(test["left_s"], language),
@@ -85,7 +92,7 @@ def past_rows(alarms: Sequence[Mapping[str, Any]], language: str) -> list[list[s
         [
             f"alarm/{a['number']}",
             clock_time(a["wall_ns"]),
-            a["name"],
+            named(a["name"], language),
             told(a["word"], language) if a["word"] else "-",
         ]
         for a in alarms

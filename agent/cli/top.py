@@ -24,7 +24,8 @@ from agent.cli import show
 from agent.cli.control import RunDir, request
 from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
-from agent.cli.words import say
+from agent.cli.told_words import told
+from agent.cli.words import flag_words, say
 from agent.ipc import IpcError, Message, Refused
 from agent.viewer import Viewer
 from config.limits import TOP_DRAW_NS, TOP_POINTS_MAX, TOP_RETRY_NS, TOP_TREND_SAMPLES, S
@@ -55,7 +56,7 @@ def top(
             try:
                 asyncio.run(_picture(run_dir, screen))
             except (IpcError, Refused, TimeoutError) as e:
-                typer.echo(say("lost", language, text=e), err=True)
+                typer.echo(say("lost", language, text=told(str(e), language)), err=True)
                 raise typer.Exit(1) from e
             console.print(screen.draw())
         else:
@@ -144,7 +145,9 @@ class Screen:
     def _parts(self, height: int) -> Iterator[RenderableType]:
         language = self._language
         if self.lost:
-            yield Text(say("lost", language, text=self.lost), style="bold white on red")
+            yield Text(
+                say("lost", language, text=told(self.lost, language)), style="bold white on red"
+            )
         if self._viewer is None:
             return
         viewer = self._viewer
@@ -188,19 +191,26 @@ class Screen:
         language = self._language
         rows: list[list[RenderableType]] = []
         for k in self._shown(viewer)[: min(most, TOP_POINTS_MAX)]:
-            value = float(viewer.values[k])
             quality = Quality(int(viewer.qualities[k])).name.lower()
             rows.append(
                 [
                     viewer.names[k],
                     show.flags(_words(int(viewer.flags[k])), language),
-                    "-" if np.isnan(value) else f"{value:g} {viewer.units[k]}",
+                    self._value(viewer, k),
                     sparkline([float(past[k]) for past in self._past]),
                     say(f"quality.{quality}", language),
                 ]
             )
         columns = ["name", "flags", "value", "trend", "quality"]
         return show.table("points", columns, rows, language)
+
+    def _value(self, viewer: Viewer, k: int) -> str:
+        value = float(viewer.values[k])
+        if np.isnan(value):
+            return "-"
+        if viewer.states[k]:
+            return flag_words(_words(int(value)), self._language)
+        return f"{value:g} {viewer.units[k]}"
 
     def _shown(self, viewer: Viewer) -> list[int]:
         """Points by the rank of what stands at them, then those that move, then in order."""

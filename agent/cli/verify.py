@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from agent.cli.desk_words import say
 from agent.cli.language import BY_LOCALE, LangOption, tongue
+from agent.cli.told_words import told
 from agent.receiver.trust import TrustProblem, read_trust
 from agent.uplink.audit import Account, Audit
 from agent.uplink.batch import Opened
@@ -79,7 +80,7 @@ def verify(
         whole = audit.finish()
         problems = [*_places(journal, audit), *_strangers(journal, audit)]
     except Unusable as e:
-        typer.echo(str(e), err=True)
+        typer.echo(told(str(e), lang), err=True)
         raise typer.Exit(EX_USAGE) from None
     whole = whole and not problems
     if as_json:
@@ -331,8 +332,10 @@ def _print(audit: Audit, problems: list[str], lang: str, *, whole: bool) -> None
             code = say(f"code.{finding.code}", lang)
             typer.echo(say("verify.finding", lang, word=word, code=code, lane=finding.lane,
                            seq=finding.seq, epoch=finding.epoch.hex(),
-                           text=finding.text))  # fmt: skip
+                           text=told(finding.text, lang)))  # fmt: skip
     for text in (*audit.refused, *problems):
-        typer.echo(say("verify.problem", lang, word=say("verify.error", lang), text=text))
+        word = say("verify.error", lang)
+        clean = "".join(c if c.isprintable() else "�" for c in told(text, lang))
+        typer.echo(say("verify.problem", lang, word=word, text=clean))
     strange = "verify.not_whole" if audit.accounts else "verify.strange"
     typer.echo(say("verify.whole" if whole else strange, lang))

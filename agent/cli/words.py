@@ -163,6 +163,8 @@ TEXTS: dict[str, Pair] = {
     "log.cleared": ("cleared: {value}", "已清除：{value} 处"),
     "log.stay": ("not cleared: {value}", "未清除：{value} 处"),
     "log.from": ("from {source}", "来自 {source}"),
+    "log.says": ("the device says {flags}", "设备报 {flags}"),
+    "log.starts": ("the gateway starts", "网关启动"),
     "log.times": ("{count} times", "{count} 次"),
     "what.point": ("point", "点位"),
     "what.zone": ("zone", "分区"),

@@ -27,9 +27,10 @@ from agent.core import kernels
 from agent.core.image import Image
 from agent.core.site import I8, U4, Bools, Site
 from agent.core.types import Record
-from config.words import Flag, Lane
+from config.words import Flag, Lane, Mode
 
 _FIRE = int(Flag.FIRE)
+_STATE = int(Mode.STATE)
 _FIRE_LANE, _EVENT_LANE = Lane.FIRE, Lane.EVENT  # bound once: see agent.core.alarms
 DETAIL_WORDS = {
     "trend": kernels.TREND,
@@ -94,6 +95,8 @@ def _point(
     }
     if math.isfinite(value):
         body["value"] = value
+        if site.modes[k] == _STATE:
+            body["says"] = int(value)
     if bits & kernels.DETAIL:
         body["detail"] = [word for word, bit in DETAIL_WORDS.items() if bits & bit]
     if bits & kernels.TREND and (ahead := forecast(site, image, k)) is not None:

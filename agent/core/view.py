@@ -24,7 +24,7 @@ from agent.core.site import FOREVER_NS
 from agent.core.state import State
 from agent.core.types import Now
 from config.limits import STATUS_ACTIVE_MAX
-from config.words import FLAG_WORDS, Flag, Quality
+from config.words import FLAG_WORDS, Flag, Mode, Quality
 
 _QUALITIES = {int(q): q.name.lower() for q in Quality}
 _WORDS = np.uint32(sum(map(int, FLAG_WORDS.values())))
@@ -285,6 +285,7 @@ def _rows(state: State, now: Now, at: np.ndarray[Any, Any]) -> list[dict[str, An
         image.bits[at].tolist(),
         image.mono_ns[at].tolist(),
         alarms.acked[at].tolist(),
+        state.site.modes[at].tolist(),
         strict=True,
     )
     return [
@@ -295,9 +296,10 @@ def _rows(state: State, now: Now, at: np.ndarray[Any, Any]) -> list[dict[str, An
             "value": value if math.isfinite(value) else None,
             "unit": table.units[k],
             "quality": _QUALITIES[quality],
+            "says": words_of(int(value)) if mode == Mode.STATE and math.isfinite(value) else None,
             "detector": readiness(bits),
             "age_s": None if stamp == kernels.NEVER else round((now.mono_ns - stamp) / 1e9, 3),
             "acknowledged": acknowledged,
         }
-        for k, point_id, flags, value, quality, bits, stamp, acknowledged in columns
+        for k, point_id, flags, value, quality, bits, stamp, acknowledged, mode in columns
     ]

@@ -30,6 +30,7 @@ from config.limits import (
     MQTT_LEGACY_NS,
     S,
 )
+from config.system_error import reason
 
 V5 = MQTTProtocolVersion.MQTTv5
 V311 = MQTTProtocolVersion.MQTTv311
@@ -183,7 +184,7 @@ class Link:
         except TimeoutError:
             raise LinkError(f"no answer within {MQTT_CONNECT_WAIT_NS // S} s") from None
         except OSError as e:
-            raise LinkError(e.strerror or str(e) or type(e).__name__) from e
+            raise LinkError(reason(e)) from e
         else:
             if self._over:  # it came up and went in the same turn of the loop
                 raise LinkError(self._why)

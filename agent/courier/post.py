@@ -26,6 +26,7 @@ from config.limits import (
     POST_UNSENT_BYTES_MAX,
     S,
 )
+from config.system_error import reason
 
 
 class Session(Protocol):
@@ -181,7 +182,7 @@ class Post:
 
 def unreached(host: str, port: int, error: OSError) -> str:
     """Why a destination was not reached, for people: a time that ran out has no text of its own."""
-    return f"{host}:{port}: {str(error) or 'no answer'}"
+    return f"{host}:{port}: {reason(error)}"
 
 
 class _Wire(asyncio.Protocol, asyncio.DatagramProtocol):

@@ -28,7 +28,7 @@ from config.limits import (
     REFUSED_ORDER_KINDS_MAX,
     S,
 )
-from config.words import Lane
+from config.words import Lane, Mode
 
 
 class Control:
@@ -87,7 +87,11 @@ class Control:
         if message.get("of") == "zones":
             zones = plan.zones[part]
             return {"names": [z.name for z in zones], "needed": [z.needed for z in zones]}
-        return {"names": list(plan.points.names[part]), "units": list(plan.points.units[part])}
+        return {
+            "names": list(plan.points.names[part]),
+            "units": list(plan.points.units[part]),
+            "states": [mode == Mode.STATE for mode in plan.points.modes[part]],
+        }
 
     # --- ordering -----------------------------------------------------------------------------
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import Callable
 
 from config.limits import CONNECT_TIMEOUT_NS, MS, TCP_UNACKNOWLEDGED_NS_MAX, S
 from config.plan import Line
+from config.system_error import reason
 from drivers.link.stream import DescriptorStream, LinkError
 
 _KEEPALIVE = (
@@ -51,10 +51,8 @@ class TcpLink(DescriptorStream):
                 f"{self._where()}：{wait_ms} 毫秒内未能连接",
             ) from e
         except (OSError, UnicodeError) as e:  # UnicodeError: a host name that cannot be one
-            reason = e.strerror if isinstance(e, OSError) and e.strerror else str(e)
-            raise LinkError(
-                f"{self._where()}: {reason}", f"{self._where()}：连接失败：{reason}"
-            ) from e
+            why = reason(e) if isinstance(e, OSError) else str(e)
+            raise LinkError(f"{self._where()}: {why}", f"{self._where()}：连接失败：{why}") from e
         self.attach(peer.fileno(), peer.close)
 
     def _where(self) -> str:
@@ -76,7 +74,7 @@ class TcpLink(DescriptorStream):
             await loop.sock_connect(peer, address)
             if peer.getsockname() == peer.getpeername():
                 # A closed port of our own machine can answer itself (simultaneous open).
-                raise ConnectionRefusedError(errno.ECONNREFUSED, "connected to itself")
+                raise ConnectionRefusedError("connected to itself")
         except BaseException:
             peer.close()
             raise

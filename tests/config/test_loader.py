@@ -148,6 +148,20 @@ def test_problems_are_bounded_and_counted() -> None:
     assert "500 more problems" in render(problems.in_order(), "en", problems.left_off)
 
 
+def test_what_is_wrong_with_all_points_of_one_line_is_one_problem() -> None:
+    point = "{register: nowhere, kind: gas, type: bool}"
+    rows = f"    gas_{{1-60}}: {point}\n    b: {point}\n"
+    head = "site: {id: a, name: a}\nlinks: {}\ndevices:\n  d:\n   link: l\n   unit: 1\n   points:\n"
+    _, problems = run((head + rows).encode())
+    found = [p for p in problems.found if p.args.get("value") == "nowhere"]
+    assert [(p.span.line, p.also) for p in found] == [(8, 59), (9, 0)]
+    assert len(problems) >= len(problems.found) + 59  # that they are there is not forgotten
+    english = render(problems.in_order(), "en")
+    assert english.count("gas_1.register") == 1
+    assert "(and 59 more of it, to devices.d.points.gas_60.register)" in english
+    assert "（另有 59 处相同，至 devices.d.points.gas_60.register）" in render(found, "zh")
+
+
 @pytest.mark.parametrize("word", ["yes", "No", "ON", "off", "y", "N"])
 def test_words_of_yaml_11(word: str) -> None:
     assert only(f"site: {word}\n".encode()).hint == "trap.word"

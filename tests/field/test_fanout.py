@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 from typing import Any
 
@@ -10,7 +11,10 @@ import numpy as np
 import pytest
 from control_world import ControlWorld, control_world
 from field_world import SITE
+from rich.console import Console, RenderableType
 
+from agent.cli import show
+from agent.cli.top import Screen
 from agent.field import fanout
 from agent.ipc import Role, encode_message
 from agent.viewer import Viewer
@@ -76,6 +80,36 @@ def test_a_viewer_has_the_whole_picture_and_then_what_changes() -> None:
             assert np.isnan(viewer.values[quiet]).all()
 
     asyncio.run(story())
+
+
+def test_a_point_that_speaks_in_states_shows_words_and_no_number() -> None:
+    async def story() -> None:
+        async with control_world(Role.VIEW) as world:
+            viewer = await Viewer.connect(world.path)
+            await picture(viewer, lambda: viewer.seq)
+            before = viewer.seq
+            read(world, next(i for i, p in enumerate(world.plan.polls) if p.function == 2), 1.0)
+            await picture(viewer, lambda: viewer.seq > before)
+            screen = Screen("zh", "inputs.knock")
+            screen.take(viewer)
+            client = await world.client()
+            rows = (await client.call("points", first=0, count=10))["points"]
+            says = {row["name"]: row["says"] for row in rows}
+            assert says == {name: ["fire"] if name == "inputs.knock" else None for name in says}
+            shown = [r for r in rows if r["name"] == "inputs.knock"]
+            for part in (screen.draw(), show.points("", shown, "zh")):
+                cells = row_of(part, "inputs.knock")
+                assert cells[1:3] == ["火警", "火警"]
+
+    asyncio.run(story())
+
+
+def row_of(part: RenderableType, name: str) -> list[str]:
+    """The cells of the last row with this name, as a terminal shows it."""
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(part)
+    lines = [line for line in console.export_text().splitlines() if f" {name} " in line]
+    return [cell.strip() for cell in lines[-1].strip("│").split("│")]
 
 
 def test_ten_viewers_get_the_same_bytes_made_once_and_none_is_made_for_nobody() -> None:

@@ -1,0 +1,348 @@
+"""What core, field and drivers say of the site, English and Chinese (see told_words).
+
+`{name}` stands for whatever is there: it stays. `{why}`, `{why_too}` ... are texts of the gateway
+itself and are translated, too.
+"""
+
+from __future__ import annotations
+
+from config.messages import Pair
+
+TEXTS: tuple[Pair, ...] = (
+    # lines and devices
+    ("line {name} is down: {why}", "线路 {name} 中断：{why}"),
+    ("line {name} is up", "线路 {name} 恢复"),
+    ("line {name}: {why}", "线路 {name}：{why}"),
+    (
+        "jammed: the line never falls silent; something on it talks without end",
+        "线路被占用：始终没有静默，线路上有设备不停发送",
+    ),
+    ("the line falls silent again", "线路恢复静默"),
+    ("no reply to any request for {seconds} s", "{seconds} 秒内所有请求均无应答"),
+    ("unit {unit}: {why}", "从站 {unit}：{why}"),
+    ("device {name} answers again", "设备 {name} 恢复应答"),
+    ("device {name} is silent: {why}", "设备 {name} 无应答：{why}"),
+    (
+        "device {name} lost {lost} of {all} points: {why}",
+        "设备 {name} 的 {all} 个点位中有 {lost} 个丢失：{why}",
+    ),
+    ("no reply", "无应答"),
+    ("silent", "无应答"),
+    ("down", "中断"),
+    ("something talks without end", "线路上有设备不停发送"),
+    ("timeout", "应答超时"),
+    ("link_down", "线路中断"),
+    ("exception {code}", "设备返回异常码 {code}"),
+    ("exception", "设备返回异常"),
+    ("malformed", "应答报文错误"),
+    ("its reply begins and does not end in time", "应答未在时限内发送完"),
+    ("its heartbeat stands still", "心跳值不变化"),
+    # why a line does not open, or ends
+    ("tcp {host} port {port}: {why}", "TCP {host} 端口 {port}：{why}"),
+    ("{where}: no connection within {ms} ms", "{where}：{ms} 毫秒内未能连接"),
+    ("no connection within {ms} ms", "{ms} 毫秒内未能连接"),
+    ("connected to itself", "连接到了自身"),
+    ("closed by the other side", "对端已关闭连接"),
+    ("the other side takes no data", "对端不接收数据"),
+    ("the device connected anew", "设备已重新连接"),
+    ("tcp port {port}: cannot listen there: {why}", "TCP 端口 {port}：无法监听：{why}"),
+    (
+        "tcp port {port}: {peer} has not connected: set the device's centre address and port to "
+        "this gateway",
+        "TCP 端口 {port}：{peer} 尚未连接：请将该设备的中心地址和端口设为本网关",
+    ),
+    (
+        "tcp port {port}: {peer} has not connected; {other} did and was turned away: is 'from' "
+        "right?",
+        "TCP 端口 {port}：{peer} 尚未连接；{other} 曾连接但被拒绝：“from”是否正确？",
+    ),
+    (
+        "serial port {port}: expected one name with '{part}' in {folder}, found 0: none is plugged "
+        "in",
+        "串口 {port}：{folder} 中应有且仅有一个名称含“{part}”，未插入任何设备",
+    ),
+    (
+        "serial port {port}: expected one name with '{part}' in {folder}, found {count}: {names}",
+        "串口 {port}：{folder} 中应有且仅有一个名称含“{part}”，实际 {count} 个：{names}",
+    ),
+    (
+        "serial port {port}: its driver knows no RS-485 direction control; write 'rs485: rts', "
+        "or 'rs485: none' for an adapter that turns around by itself",
+        "串口 {port}：驱动不支持 RS-485 收发切换；请写 rs485: rts，适配器自动切换时写 rs485: none",
+    ),
+    ("serial port {port}: it has no RTS: {why}", "串口 {port}：没有 RTS：{why}"),
+    ("serial port {port}: {why}", "串口 {port}：{why}"),
+    (
+        "in use by another process; a line has one master",
+        "已被其他进程占用；一条线路只能有一个主站",
+    ),
+    (
+        "there is no such port (is the adapter plugged in?)",
+        "端口不存在（适配器是否已插好？）",
+    ),
+    (
+        "this user may not open it; join the group of the port (ls -l shows it), or use sudo",
+        "当前用户无权打开；请加入该端口所属的用户组（用 ls -l 查看），或使用 sudo",
+    ),
+    # outputs and inputs
+    ("output reads as ordered", "输出回读与指令一致"),
+    (
+        "output is {why} and reads on: check the relay board and its line",
+        "输出{why}，回读为开：请检查继电器板及其线路",
+    ),
+    (
+        "output is {why} and reads off: check the relay board and its line",
+        "输出{why}，回读为关：请检查继电器板及其线路",
+    ),
+    (
+        "output is {why} and reads nothing: check the relay board and its line",
+        "输出{why}，无回读：请检查继电器板及其线路",
+    ),
+    ("never ordered", "从未下达指令"),
+    ("ordered on", "指令为开"),
+    ("ordered off", "指令为关"),
+    ("does not read as ordered", "回读与指令不符"),
+    ("cannot be read", "无法读取"),
+    ("is pressed for too long", "按下时间过长"),
+    ("the input cannot be read", "输入无法读取"),
+    ("the input is read again", "输入恢复读取"),
+    ("the button is pressed for too long", "按钮按下时间过长"),
+    ("the button is released", "按钮已松开"),
+    ("mains lost: the standby supply carries", "主电断电：备电供电"),
+    ("mains are back", "主电恢复"),
+    ("the standby supply is in trouble", "备电故障"),
+    ("the standby supply is well", "备电正常"),
+    ("the cabinet is open", "机柜门打开"),
+    ("the cabinet is closed", "机柜门关闭"),
+    ("{chip}: all lines are there", "{chip}：所有引脚恢复"),
+    ("line {line}: {why}, and cannot be released", "引脚 {line}：{why}，且无法释放"),
+    # zones, restarts
+    ("lost in alarm", "报警时失去信号"),
+    ("agreed", "互相印证"),
+    ("trend", "趋势"),
+    (
+        "coincidence lost: one healthy detector is left, a single alarm counts",
+        "双探测器确认失效：只剩一只正常探测器，单只报警即生效",
+    ),
+    ("coincidence is back", "双探测器确认恢复"),
+    (
+        "points that stood in alarm before the restart are not in this plan any more",
+        "重启前处于报警的点位已不在当前配置中",
+    ),
+    (
+        "the alarm state from before the restart is damaged: {why}; check the building",
+        "重启前的报警状态已损坏（{why}）；请到现场检查",
+    ),
+    # panels
+    (
+        "the panel was not heard for a while: press its system reset, so that it prints again",
+        "控制器曾中断一段时间：请按其系统复位键，使其重新打印",
+    ),
+    ("the panel's clock is right", "控制器时钟恢复正确"),
+    ("the panel's clock is {seconds} s ahead of ours", "控制器时钟比网关快 {seconds} 秒"),
+    ("the panel's clock is {seconds} s behind ours", "控制器时钟比网关慢 {seconds} 秒"),
+    (
+        "the panel was not heard for {seconds} s; check its cable",
+        "{seconds} 秒未收到控制器的信息；请检查其电缆",
+    ),
+    ("type {number} was not understood: {detail}", "类型 {number} 的数据无法识别（{detail}）"),
+    ("configuration: {words}", "配置：{words}"),
+    # the field process
+    ("no control socket: {why}", "没有控制接口：{why}"),
+    ("the control socket is there", "控制接口恢复"),
+    ("three crashes in a minute: trends are off", "一分钟内崩溃三次：趋势判断已停用"),
+    ("the latch is written again", "锁存文件恢复写入"),
+    ("the record is back", "记录进程恢复"),
+    (
+        "the record process does not answer; events are kept in memory",
+        "记录进程无应答；事件暂存于内存",
+    ),
+    ("expected the record's hello, found another answer", "记录进程的应答不正确"),
+    (
+        "detection runs uncompiled, about 500 times slower ({why}); {why_not_else}",
+        "探测算法未编译，约慢 500 倍（{why}）；处理方法：{why_not_else}",
+    ),
+    (
+        "aot: {why}; cached-jit: {why_too}; the slow kernel was asked for",
+        "aot：{why}；cached-jit：{why_too}；按要求使用慢速内核",
+    ),
+    ("aot: {why}; cached-jit: {why_too}", "aot：{why}；cached-jit：{why_too}"),
+    (
+        "fails its self-test: two samples above the level were no fire",
+        "自检未通过：两个超限采样未判为火警",
+    ),
+    ("fails its self-test: {detail}", "自检未通过：{detail}"),
+    ("the slow kernel was asked for", "按要求使用慢速内核"),
+    ("{path} is not there", "{path} 不存在"),
+    ("this process may not make written memory executable", "系统不允许该进程执行写入的内存"),
+    (
+        "{path} does not hold the kernel for this machine and numba",
+        "{path} 中没有适用于本机和此 numba 版本的内核",
+    ),
+    (
+        "run 'python -m agent.core.kernel_build' in the gateway's environment",
+        "在网关的运行环境中执行“python -m agent.core.kernel_build”",
+    ),
+    (
+        "deciding on first readings",
+        "正在等待首次读数",
+    ),
+    (
+        "watching {points} points on {lines} lines, kernel {kernel}",
+        "正在监测 {lines} 条线路上的 {points} 个点位，内核 {kernel}",
+    ),
+    # why an order was not carried out
+    ("there is a fire", "有火警"),
+    ("no such pattern", "没有这种鸣响方式"),
+    (
+        "no siren of that name is off and in service",
+        "没有处于关闭且投入使用的该名称警报器",
+    ),
+    ("expected one of {words}, found {found}", "应为 {words} 之一，实为 {found}"),
+    (
+        "no alarm is known as {target}; the last {count} alarms are kept",
+        "没有编号或名称为 {target} 的报警；只保留最近 {count} 次",
+    ),
+    ("expected {forms}, found {found}", "应为 {forms}，实为 {found}"),
+    (
+        "{name} is the fault output: what is at fault must be told",
+        "{name} 是故障输出：故障必须上报，不能屏蔽",
+    ),
+    ("expected a time of {low} s to {high} days", "时长应为 {low} 秒至 {high} 天"),
+    (
+        "{count} disablements stand already; disable whole zones",
+        "已有 {count} 项屏蔽；请按分区屏蔽",
+    ),
+    ("{target} is not disabled", "{target} 未被屏蔽"),
+    (
+        "expected group/NAME or zone/NAME of this site, found {found}",
+        "应为本站点的 group/名称 或 zone/名称，实为 {found}",
+    ),
+    ("{target} has no point that can be tested", "{target} 没有可测试的点位"),
+    (
+        "{target} has {count} points, more than {most}: test it in parts",
+        "{target} 有 {count} 个点位，超过 {most} 个：请分批测试",
+    ),
+    ("expected a time of at most {hours} hours", "时长不得超过 {hours} 小时"),
+    ("{group} is in test: end that test first", "{group} 正在测试：请先结束该测试"),
+    ("a fire stands: reset it before a test", "有火警：请先复位再测试"),
+    ("another test runs; end it first", "已有测试在进行；请先结束"),
+    ("no test runs", "没有正在进行的测试"),
+    # why the control socket refused
+    ("no zone is called {name}; did you mean {names}", "没有名为 {name} 的分区；是否指 {names}"),
+    ("no point is called {name}; did you mean {names}", "没有名为 {name} 的点位；是否指 {names}"),
+    (
+        "no {kind} is called {name}; did you mean {names}",
+        "没有名为 {name} 的 {kind}；是否指 {names}",
+    ),
+    (
+        "no {kind} is called {name}; there are these {kinds}s: {names} and {count} more",
+        "没有名为 {name} 的 {kind}；现有：{names}，另有 {count} 个",
+    ),
+    (
+        "no {kind} is called {name}; there are these {kinds}s: {names}",
+        "没有名为 {name} 的 {kind}；现有：{names}",
+    ),
+    (
+        "no {kind} is called {name}; {kinds}s: none {rest}",
+        "没有名为 {name} 的 {kind}；本站点没有 {kinds}",
+    ),
+    ("no {kind} is called {name}", "没有名为 {name} 的 {kind}"),
+    (
+        "duration_ns: expected a whole number, at most {most} s",
+        "时长：应为整数，最多 {most} 秒",
+    ),
+    ("word: expected one of {words}, found {found}", "定性：应为 {words} 之一，实为 {found}"),
+    ("target: expected {forms}, found {found}", "对象：应为 {forms}，实为 {found}"),
+    (
+        "{key}: expected printable text of at most {most} characters",
+        "{key}：应为最多 {most} 个字符的可见文字",
+    ),
+    ("'{verb}' takes no {name}", "“{verb}”没有参数 {name}"),
+    ("'{verb}' needs a target: {forms}", "“{verb}”需要对象：{forms}"),
+    ("no person has this name and this PIN", "姓名与 PIN 不匹配"),
+    ("person and pin: expected two short texts", "姓名和 PIN：应为两段短文字"),
+    (
+        "nobody has a PIN here: see 'people' in the site file",
+        "本站点没有人员设置 PIN：见站点文件的 people",
+    ),
+    ("other PINs are being checked; try again", "正在核对其他 PIN，请重试"),
+    ("no person is called {name}", "没有名为 {name} 的人员"),
+    ("too many wrong PINs; try again in {seconds} s", "PIN 错误次数过多；请在 {seconds} 秒后重试"),
+    ("expected first >= 0 and count 1 to {most}", "first 应不小于 0，count 应为 1 至 {most}"),
+    (
+        "an order needs a number of its own, higher than the last",
+        "每条指令须有自己的编号，且大于上一条",
+    ),
+    ("at most {count} orders a second; try again", "每秒最多 {count} 条指令，请重试"),
+    (
+        "{who} may not use '{verb}': it needs level {needed}",
+        "{who} 无权使用“{verb}”：需要级别 {needed}",
+    ),
+    ("too many orders wait; try again", "等待执行的指令过多，请重试"),
+    # what happened, and why
+    ("begins", "开始"),
+    ("ends", "结束"),
+    ("order", "按指令"),
+    ("expired", "到期"),
+    ("a day passed", "已满一天"),
+    ("its age is not known after a power cut", "断电后无法确定已屏蔽多久"),
+    ("tested", "已测试"),
+    ("prolonged", "延长"),
+    ("reminder", "提醒"),
+    ("investigating", "正在核查"),
+    ("alarm", "报警"),
+    ("first fire", "首个火警"),
+    ("acknowledged", "已确认"),
+    ("time is over", "时间已到"),
+    ("a second device, or one that never waits", "第二只装置报警，或该装置不作延时"),
+    ("night, or the clock is not set", "夜间，或时钟未设置"),
+    ("asked", "查岗"),
+    ("answered", "已应答"),
+    ("missed", "未应答"),
+    ("over", "结束"),
+    ("reset", "复位"),
+    ("recalled", "重启前已有"),
+    ("panel", "控制器"),
+    ("devices", "两只独立的触发装置"),
+    ("manual", "手动报警按钮"),
+    ("zone", "分区自行确认"),
+    ("time", "延时确认时间已到"),
+    ("guard", "值班人员下达"),
+    ("manual alarm", "手动报警"),
+    ("general alarm", "总警报"),
+    ("ended by {who}", "由 {who} 结束"),
+    ("alarm outside the group: {name}", "测试组以外报警：{name}"),
+    ("a panel tells a fire", "控制器报火警"),
+    (
+        "a manual call point, or a level far above fire: {name}",
+        "手动报警按钮，或数值远超火警值：{name}",
+    ),
+    ("an alarm that outlasts its reset: {name}", "复位后报警仍未消失：{name}"),
+    ("its time is over", "测试时间已到"),
+    ("nothing happened for too long", "长时间没有动作"),
+    ("a power cut", "断电"),
+    ("real", "真实火警"),
+    ("false", "误报"),
+    ("test", "测试"),
+    ("state", "状态"),
+    ("clear_all", "全部清除"),
+    ("silence", "控制器消音"),
+    ("sound", "控制器重新鸣响"),
+    ("note", "备注"),
+    ("clock", "时钟"),
+    ("control socket", "控制接口"),
+    ("control socket, user {user}", "控制接口，用户 {user}"),
+    ("control socket, PIN, user {user}", "控制接口，PIN，用户 {user}"),
+    ("input", "按键"),
+    ("input {name}", "按键 {name}"),
+    # patterns
+    ("evacuate", "疏散"),
+    ("alert", "警戒"),
+    ("pulse", "短促"),
+    ("steady", "持续"),
+    ("flash", "闪烁"),
+    ("tone-fire", "火警音"),
+    ("tone-fault", "故障音"),
+    ("tone-duty", "查岗音"),
+)
