@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core import alarms as points
-from agent.core import panel, records
+from agent.core import kernels, panel, records
 from agent.core.alarms import Alarms, Phase
 from agent.core.image import Image
 from agent.core.memory import Memory, PointMemory
@@ -36,9 +36,10 @@ class Holders:
 def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: bool) -> list[Record]:
     """Add what the snapshot holds. `again`: not the first merge, so counts are not added twice."""
     alarms, site = holders.alarms, holders.site
-    remembered = {site.index_of.get(old.point_id, -1) for old in memory.points}
+    remembered = [site.index_of.get(old.point_id, -1) for old in memory.points]
+    known = {k for k, old in zip(remembered, memory.points, strict=True) if _stood(old)}
     told = _still_told(holders, memory)
-    news = bool(alarms.order.keys() - remembered) or any(
+    news = bool(alarms.order.keys() - known) or any(
         flags & ~told.get(key, (0, 0))[0] for key, flags in holders.book.standing.items()
     )
     out: list[Record] = []
@@ -47,6 +48,7 @@ def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: boo
         k = site.index_of.get(old.point_id)
         if k is not None:
             out += _point(holders, k, old, now)
+    alarms.order = {k: alarms.order[k] for k in remembered if k in alarms.order} | alarms.order
     out += _panel(holders, told, now)
     if again:
         alarms.count = max(alarms.count, memory.count)
@@ -69,6 +71,11 @@ def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: boo
     return out
 
 
+def _stood(old: PointMemory) -> bool:
+    """Whether its fire was there, and counted: one that is there now is the same."""
+    return old.vote and old.phase == Phase.LIVE
+
+
 def _told_twice(holders: Holders, memory: Memory, told: Told) -> int:
     """Fires that were read or told again before the memory of them came: each is the one alarm that
     it was, with what people did to it. How many.
@@ -77,7 +84,7 @@ def _told_twice(holders: Holders, memory: Memory, told: Told) -> int:
     sources = set()
     for old in memory.points:
         k = site.index_of.get(old.point_id)
-        if k is None or not old.vote or not alarms.vote[k]:
+        if k is None or not _stood(old) or not alarms.vote[k]:
             continue
         alarms.acked[k] |= old.acked
         alarms.order[k] = old.wall_ns
@@ -113,8 +120,9 @@ def _still_told(holders: Holders, memory: Memory) -> Told:
 
 def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]:
     alarms, site, image = holders.alarms, holders.site, holders.image
-    if not old.vote and not old.lost_in_alarm and site.modes[k] != Mode.STATE:
-        return []  # it never counted: it was disabled or in test, and is read again soon
+    read = bool(image.bits[k] & np.uint32(kernels.READY | kernels.FIRE))
+    if not old.vote and not old.lost_in_alarm and (read or site.modes[k] != Mode.STATE):
+        return []  # it never counted: it was disabled or in test, and is read again soon, or was
     if old.phase != Phase.CLEAR and alarms.phase[k] == Phase.CLEAR:
         # Whether the condition is still there is not known before the point is read.
         alarms.phase[k] = Phase.LIVE

@@ -47,8 +47,9 @@ def likely(rng: random.Random) -> tuple[Any, ...]:
             "crash",
             "clock",
             "line",
+            "late",
         ],
-        [22, 16, 24, 6, 12, 10, 9, 4, 5, 2, 2],
+        [22, 16, 24, 6, 12, 10, 9, 4, 5, 2, 2, 3],
     )[0]
     if kind == "burn":
         values: dict[int, float] = dict(normal())
@@ -80,6 +81,12 @@ def likely(rng: random.Random) -> tuple[Any, ...]:
         return ("clock", rng.choice(list(ClockState)))
     if kind == "line":
         return ("line", rng.choice([0, 1]), rng.random() < 0.5)
+    if kind == "late":
+        values = dict(normal())
+        if rng.random() < 0.7:
+            values |= {rng.choice((*HEATS, *CONTACTS)): 80.0}
+        values |= {k: FIRE if values[k] == 80.0 else values[k] for k in CONTACTS}
+        return ("late", rng.random() < 0.6, values)
     return ("power cut",) if kind == "cut" else ("crash",)
 
 

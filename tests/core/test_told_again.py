@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core_world import CONTACT, FIRE, World, of
+from core_world import CONTACT, FIRE, A, World, normal, of
 from signal_world import BUZZER, SignalWorld
 from test_fires_told import begun, raised, status
 from test_investigation import burning, held
@@ -120,3 +120,38 @@ def test_a_recalled_investigation_does_not_hold_back_the_general_alarm_ordered_s
         assert after.state.delay.phase is Waiting.NONE, verb
         assert after.state.alarms.vote[CONTACT]
         assert not held(after)
+
+
+def test_a_disabled_contact_that_is_quiet_again_is_no_alarm_after_a_restart() -> None:
+    w = World()
+    w.quiet()
+    w.order(Verb.DISABLE, target="point/contact")
+    w.sample({**normal(), CONTACT: FIRE}, 2)
+    after = World(start_ns=w.ns + S)
+    after.quiet(1)
+    after.run(recalled=w.saved)
+    assert after.state.alarms.count == 0
+    assert after.on == {}
+
+
+def test_a_fire_that_was_gone_and_is_back_before_the_memory_of_it_is_a_new_alarm() -> None:
+    w = World()
+    w.sample({**normal(), CONTACT: FIRE}, 2)
+    w.order(Verb.ACKNOWLEDGE)
+    w.order(Verb.SILENCE)
+    w.quiet(2)
+    after = World(start_ns=w.ns + S)
+    after.sample({**normal(), CONTACT: FIRE}, 1)
+    after.run(recalled=w.saved)
+    assert after.on == {1: "pulse"}
+    assert not after.state.alarms.acked[CONTACT]
+    assert status(after)["alarm_count"] == 2
+
+
+def test_alarms_of_before_stand_before_those_that_were_read_first() -> None:
+    w = World()
+    w.sample({**normal(), A: 80.0}, 4)
+    after = World(start_ns=w.ns + S)
+    after.sample({**normal(), CONTACT: FIRE}, 1)
+    after.run(recalled=w.saved)
+    assert list(after.state.alarms.order) == [A, CONTACT]
