@@ -82,12 +82,17 @@ def likely(rng: random.Random) -> tuple[Any, ...]:
     if kind == "line":
         return ("line", rng.choice([0, 1]), rng.random() < 0.5)
     if kind == "late":
-        values = dict(normal())
-        if rng.random() < 0.7:
-            values |= {rng.choice((*HEATS, *CONTACTS)): 80.0}
-        values |= {k: FIRE if values[k] == 80.0 else values[k] for k in CONTACTS}
-        return ("late", rng.random() < 0.6, values)
+        return late(rng)
     return ("power cut",) if kind == "cut" else ("crash",)
+
+
+def late(rng: random.Random) -> tuple[Any, ...]:
+    """A crash or a power cut, and readings before the record answers."""
+    values: dict[int, float] = dict(normal())
+    if rng.random() < 0.7:
+        k = rng.choice((*HEATS, *CONTACTS))
+        values[k] = FIRE if k in CONTACTS else 80.0
+    return ("late", rng.random() < 0.6, values)
 
 
 def story(rng: random.Random) -> list[tuple[Any, ...]]:
