@@ -123,7 +123,7 @@ def _enter(
     counted = key in book.votes
     new = bool(after & FIRE) and not counted and not after & _GATES
     if new:
-        vote(book, key)
+        vote(book, key, acked=_parts_seen(book, key))
     elif not after & FIRE:
         unvote(book, key)
     alarms.touched = True
@@ -163,6 +163,13 @@ def _above(key: Key) -> list[Key]:
         address = address.rpartition("/")[0]
         out.append((device, address))
     return out if key[1] == PANEL_WHOLE else [*out, (device, PANEL_WHOLE)]
+
+
+def _parts_seen(book: PanelBook, key: Key) -> bool:
+    """Whether what is told now of a whole was told of its parts, and somebody acknowledged those."""
+    if not book.parts.get(key):
+        return False
+    return all(acked for part, acked in book.votes.items() if key in _above(part))
 
 
 def _told_whole(book: PanelBook, key: Key) -> bool:

@@ -96,6 +96,21 @@ def test_whoever_acknowledged_a_system_has_not_seen_its_component() -> None:
     assert w.on != ALL, "one device all the same"
 
 
+def test_a_system_that_is_told_after_its_component_was_acknowledged_hides_no_other() -> None:
+    w = SignalWorld()
+    w.quiet()
+    told(w, "1.1/10-2")
+    w.verb(Verb.ACKNOWLEDGE)
+    told(w, "1.1")
+    assert (status(w)["unacknowledged"], status(w)["alarm_count"]) == (0, 1)
+    told(w, "1.1/10-2", clears=True)
+    assert (status(w)["unacknowledged"], status(w)["alarms"]) == (0, 1)
+    assert w.on.get(BUZZER) != "tone-fire"
+    told(w, "1.1/10-3")
+    assert (status(w)["unacknowledged"], status(w)["alarm_count"]) == (1, 2)
+    assert w.on[BUZZER] == "tone-fire"
+
+
 def test_an_alarm_that_was_acknowledged_before_the_memory_came_stays_so() -> None:
     w = raised("point")
     w.verb(Verb.ACKNOWLEDGE)
