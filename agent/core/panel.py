@@ -166,7 +166,7 @@ def _above(key: Key) -> list[Key]:
 
 
 def _parts_seen(book: PanelBook, key: Key) -> bool:
-    """Whether what is told now of a whole was told of its parts, and somebody acknowledged those."""
+    """Whether a whole is told of parts that were told before, and that somebody acknowledged."""
     if not book.parts.get(key):
         return False
     return all(acked for part, acked in book.votes.items() if key in _above(part))
