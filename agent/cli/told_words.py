@@ -67,6 +67,7 @@ _CHINESE: Mapping[str, str] = {
     "time": "延时确认时间已到",
     "guard": "值班人员下达",
     "a power cut": "断电",
+    "a fire since the start": "启动后有火警",
     "a panel tells a fire": "控制器报火警",
     "real": "真实火警",
     "false": "误报",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core_world import CONTACT, FIRE, A, World, normal, of
+from core_world import CONTACT, FIRE, TEST, A, World, normal, of
 from signal_world import BUZZER, SignalWorld
 from test_fires_told import begun, raised, status
 from test_investigation import burning, held
@@ -170,3 +170,17 @@ def test_alarms_of_before_stand_before_those_that_were_read_first() -> None:
     after.sample({**normal(), CONTACT: FIRE}, 1)
     after.run(recalled=w.saved)
     assert list(after.state.alarms.order) == [A, CONTACT]
+
+
+def test_a_fire_that_was_read_before_the_memory_of_a_walk_test_ends_that_test() -> None:
+    w = World()
+    w.quiet()
+    w.order(Verb.TEST, target="zone/contacts")
+    after = World(start_ns=w.ns + S)
+    after.sample({**normal(), CONTACT: FIRE}, 1)
+    after.run(recalled=w.saved)
+    assert status(after)["test"] is None
+    assert after.state.alarms.vote[CONTACT]
+    assert not after.flags(CONTACT) & TEST
+    (ends,) = [r.body for r in after.records if r.what == "test"]
+    assert ends["why"] == "a fire since the start"
