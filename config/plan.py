@@ -227,6 +227,7 @@ class Output:
     idle_energised: bool = False  # current flows while the output is off
     means: tuple[str, ...] = ()  # words.Meaning; the gateway itself drives it, not the matrix
     steady: bool = False  # its line is too slow for a pattern: on is on
+    spare: int = 0  # plans of this version that are in service have a number here; not used
 
     @property
     def on_bus(self) -> bool:

@@ -322,6 +322,7 @@ TEXTS: tuple[Pair, ...] = (
     ("its time is over", "测试时间已到"),
     ("nothing happened for too long", "长时间没有动作"),
     ("a power cut", "断电"),
+    ("a fire since the start", "启动后有火警"),
     ("real", "真实火警"),
     ("false", "误报"),
     ("test", "测试"),

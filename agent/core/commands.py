@@ -41,9 +41,11 @@ def obey(state: State, command: Command, now: Now, orders: list[Order]) -> list[
     elif command.verb is Verb.RESET:
         stamp = (now.mono_ns, now.wall_ns)
         cleared, refused, out = many.reset(state.alarms, state.site, state.image, stamp)
-        out += panel.reset(state.book, state.alarms, state.site, now.mono_ns)
+        ended = panel.reset(state.book, state.alarms, state.site, now.mono_ns)
+        out += ended
         more_cleared, more_refused, more = signals.reset(state, now)
-        body["cleared"], body["refused"] = cleared + more_cleared, refused + more_refused
+        body["cleared"] = cleared + more_cleared + len(ended)
+        body["refused"] = refused + more_refused
         out += more
         effects.reset(state.effects, state.alarms)
         if state.signals.manual is not None:  # its button is still down

@@ -126,6 +126,7 @@ def cycle(state: State, inputs: Inputs, now: Now) -> Outcome:
     out += more
     for command in pressed:
         out += commands.obey(state, command, now, orders)
+        _all_clear(state)
     _health(state, state.health, inputs, now, out, orders)
     out += disable.step(state, now)
     if walktest.due(state, now) or delay.due(state, now):
@@ -167,6 +168,7 @@ def _start_record(state: State, now: Now) -> Record:
 def _recall(state: State, data: bytes, now: Now) -> list[Record]:
     again, state.recalled = state.recalled, True
     if not data:
+        state.book.recalled = True
         return []
     try:
         found = memory.decode(data)
@@ -174,6 +176,7 @@ def _recall(state: State, data: bytes, now: Now) -> list[Record]:
         state.recalled = again  # not knowledge: what the latch holds on waits for an operator
         text = f"the alarm state from before the restart is damaged: {e}; check the building"
         return [records.fault_record("system/recall", "system", now.mono_ns, fault=True, text=text)]
+    state.book.recalled = True
     baselines.recall(state.baselines, state.site, state.image, found.baselines)
     holders = recall.Holders(state.alarms, state.zones, state.book, state.site, state.image)
     same_boot = found.boot == state.boot_id

@@ -282,6 +282,8 @@ def _kept(state: State, kept: Any, now: Now, *, same_boot: bool) -> Delay | None
         return None
     if not all(type(n) is int and abs(n) < 2**62 for n in kept):
         return None
+    if state.signals.manual is not None or state.effects.evacuate:
+        return None  # somebody did not wait, since the start
     point_id, phase, until_ns, until_wall_ns = kept
     k = state.site.index_of.get(point_id, -1)
     if k < 0 or not state.alarms.vote[k] or phase not in (Phase.UNSEEN, Phase.SOUGHT):

@@ -246,10 +246,12 @@ def _order(
     effects: Effects, site: Site, want: matrix.U1, now_ns: int
 ) -> tuple[list[Order], list[Record]]:
     """What differs from the last orders. An output that was never ordered and is not wanted
-    stays as it is."""
+    stays as it is, but for a disabled one that the latch holds on."""
     orders: list[Order] = []
     out: list[Record] = []
-    changed = np.flatnonzero(want != effects.wanted)
+    differs = want != effects.wanted
+    differs[list(effects.barred & effects.held - effects.commanded.keys())] = True
+    changed = np.flatnonzero(differs)
     effects.wanted = want
     for output, wanted in zip(changed.tolist(), want[changed].tolist(), strict=True):
         on = wanted != matrix.NOTHING

@@ -109,12 +109,10 @@ def encode(
         "first": None
         if first is None
         else [first.source, first.name, first.mono_ns, first.wall_ns],
-        "zones": (),
         "panel": [
             [site.plan.devices[device].name, address, flags]
             for (device, address), flags in book.standing.items()
         ],
-        "more": more or {},
     }
     if kept:
         top["effects"] = kept
@@ -123,13 +121,14 @@ def encode(
     packed = Packed() if packed is None else packed
     on = np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
     whole = {key: packed.part(key, value) for key, value in top.items()}
-    whole["more"] = _map({key: packed.part("more/" + key, v) for key, v in top["more"].items()})
+    whole["more"] = _map({key: packed.part("more/" + key, v) for key, v in (more or {}).items()})
     whole["points"] = _points(alarms, site, packed)
     whole["zones"] = _zones(site, on, packed)
     data = _map(whole)
     if len(data) <= ALARM_STATE_BYTES_MAX:
         return data
     top["points"] = cbor2.loads(whole["points"])
+    top["more"] = more or {}
     top["zones"] = [site.plan.zones[z].name for z in on]
     return _fitting(top)
 

@@ -36,7 +36,8 @@ class PanelBook:
 
     votes: fires that count, and whether somebody acknowledged them; parts: how many of them are
     parts of this address. silenced: devices whose panel said that its sounders were silenced; a new
-    fire there, or the panel's word, ends it.
+    fire there, or the panel's word, ends it. ended, ended_all: what panels took back, of an address
+    and of all, before the memory of it came.
     """
 
     standing: dict[Key, int] = field(default_factory=dict)
@@ -44,6 +45,9 @@ class PanelBook:
     parts: dict[Key, int] = field(default_factory=dict)
     silenced: set[int] = field(default_factory=set)
     fresh: set[int] = field(default_factory=set)  # devices that told a fire since the start
+    recalled: bool = False  # what stood before the start is known
+    ended: dict[Key, int] = field(default_factory=dict)
+    ended_all: dict[int, int] = field(default_factory=dict)
 
 
 def take(
@@ -54,6 +58,9 @@ def take(
         return _enter(book, alarms, site, event, wall_ns)
     out = [_note(site, event)]
     if event.kind is PanelKind.CLEAR_ALL:
+        if not book.recalled:
+            before = book.ended_all.get(event.device, 0)
+            book.ended_all[event.device] = before | int(event.flags)
         told = [k for k, f in book.standing.items() if k[0] == event.device and f & event.flags]
         for device, address in told:
             out += _enter(book, alarms, site, _cleared(event, device, address), wall_ns)
@@ -104,6 +111,8 @@ def _enter(
         key = (event.device, "")
     before = book.standing.get(key, 0)
     flags = int(event.flags) & _ALL_WORDS
+    if event.clears and not book.recalled and len(book.ended) < PANEL_ALARMS_MAX:
+        book.ended[key] = book.ended.get(key, 0) | flags
     after = before & ~flags if event.clears else before | flags
     if after == before:
         return []
@@ -114,7 +123,7 @@ def _enter(
     counted = key in book.votes
     new = bool(after & FIRE) and not counted and not after & _GATES
     if new:
-        vote(book, key)
+        vote(book, key, acked=_parts_seen(book, key))
     elif not after & FIRE:
         unvote(book, key)
     alarms.touched = True
@@ -135,10 +144,7 @@ def _enter(
         book.silenced.discard(event.device)
         book.fresh.add(event.device)
         alarms.silenced = False
-        whole = _told_whole(book, key)
-        if whole is not None:
-            book.votes[key] = book.votes[whole]  # the same fire, and known of by the same people
-        else:
+        if not _told_whole(book, key):
             alarms.count += 1
             alarms.last.append(PastAlarm(alarms.count, source, f"{name} {key[1]}", wall_ns))
             body["number"] = alarms.count
@@ -159,9 +165,19 @@ def _above(key: Key) -> list[Key]:
     return out if key[1] == PANEL_WHOLE else [*out, (device, PANEL_WHOLE)]
 
 
-def _told_whole(book: PanelBook, key: Key) -> Key | None:
-    """What this fire was counted as already: what it is a part of, before any part was named."""
-    return next((k for k in _above(key) if k in book.votes and book.parts[k] == 1), None)
+def _parts_seen(book: PanelBook, key: Key) -> bool:
+    """Whether a whole is told of parts that were told before, and that somebody acknowledged."""
+    if not book.parts.get(key):
+        return False
+    return all(acked for part, acked in book.votes.items() if key in _above(part))
+
+
+def _told_whole(book: PanelBook, key: Key) -> bool:
+    """Whether this fire was counted already, as what it is a part of, before any part was named.
+
+    Whoever acknowledged that one has not seen this: then it is a new alarm.
+    """
+    return any(book.votes.get(k) is False and book.parts[k] == 1 for k in _above(key))
 
 
 def vote(book: PanelBook, key: Key, *, acked: bool = False) -> None:
@@ -230,11 +246,27 @@ def marks(book: PanelBook) -> bytes:
     return out if any(out) else b""
 
 
-def recall(book: PanelBook, key: Key, flags: int, mark: int) -> None:
-    """What stood before a restart stands; the fire that it had counts if it did then."""
-    book.standing[key] = book.standing.get(key, 0) | flags
-    if flags & FIRE and key not in book.votes and (mark & 1 or not flags & _GATES):
-        vote(book, key, acked=bool(mark & 2))
+def not_ended(book: PanelBook, key: Key, flags: int) -> int:
+    """What of the flags before a restart its panel has not taken back since."""
+    return flags & ~book.ended.get(key, 0) & ~book.ended_all.get(key[0], 0)
+
+
+def recall(book: PanelBook, key: Key, flags: int, mark: int) -> tuple[Key, int]:
+    """What stood before a restart stands; the fire that it had counts if it did then.
+
+    Returns where that is now, and what was there before: a full book keeps it under the panel as a
+    whole, which nobody has acknowledged then.
+    """
+    acked = bool(mark & 2)
+    if key not in book.standing and len(book.standing) >= PANEL_ALARMS_MAX:
+        key, acked = (key[0], ""), False
+    elif key in book.votes:  # told again since the start
+        acked |= book.votes[key]
+    before = book.standing.get(key, 0)
+    book.standing[key] = before | flags
+    if flags & FIRE and (mark & 1 or key in book.votes or not flags & _GATES):
+        vote(book, key, acked=acked)
+    return key, before
 
 
 def dump(book: PanelBook, site: Site) -> list[str]:

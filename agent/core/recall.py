@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.core import alarms as points
-from agent.core import panel, records
+from agent.core import kernels, panel, records
 from agent.core.alarms import Alarms, Phase
 from agent.core.image import Image
 from agent.core.memory import Memory, PointMemory
-from agent.core.panel import PanelBook
+from agent.core.panel import FIRE, Key, PanelBook
 from agent.core.site import Site
 from agent.core.types import Now, Record
 from agent.core.zones import Zones
-from config.limits import PANEL_ALARMS_MAX
 from config.words import Mode
+
+Told = dict[Key, tuple[int, int]]
+"""What a panel told at an address, and the mark of it (agent.core.panel.marks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +36,20 @@ class Holders:
 def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: bool) -> list[Record]:
     """Add what the snapshot holds. `again`: not the first merge, so counts are not added twice."""
     alarms, site = holders.alarms, holders.site
-    remembered = {site.index_of.get(old.point_id, -1) for old in memory.points}
-    news = bool(alarms.order.keys() - remembered) or bool(holders.book.standing)
+    remembered = [site.index_of.get(old.point_id, -1) for old in memory.points]
+    known = {k for k, old in zip(remembered, memory.points, strict=True) if _stood(old)}
+    told = _still_told(holders, memory)
+    news = bool(alarms.order.keys() - known) or any(
+        flags & ~told.get(key, (0, 0))[0] for key, flags in holders.book.standing.items()
+    )
     out: list[Record] = []
-    twice = 0 if again else _told_twice(alarms, site, memory)
+    twice = 0 if again else _told_twice(holders, memory, told)
     for old in memory.points:
         k = site.index_of.get(old.point_id)
         if k is not None:
             out += _point(holders, k, old, now)
-    out += _panel(holders, memory, now)
+    alarms.order = {k: alarms.order[k] for k in remembered if k in alarms.order} | alarms.order
+    out += _panel(holders, told, now)
     if again:
         alarms.count = max(alarms.count, memory.count)
     else:
@@ -64,27 +71,58 @@ def merge(memory: Memory, holders: Holders, boot: bytes, now: Now, *, again: boo
     return out
 
 
-def _told_twice(alarms: Alarms, site: Site, memory: Memory) -> int:
-    """Fires that were read again before the memory of them came: each is the one alarm that it was,
-    with what people did to it. How many.
+def _stood(old: PointMemory) -> bool:
+    """Whether its fire was there, and counted: one that is there now is the same."""
+    return old.vote and old.phase == Phase.LIVE
+
+
+def _told_twice(holders: Holders, memory: Memory, told: Told) -> int:
+    """Fires that were read or told again before the memory of them came: each is the one alarm that
+    it was, with what people did to it. How many.
     """
-    names = set()
+    alarms, site = holders.alarms, holders.site
+    sources = set()
     for old in memory.points:
         k = site.index_of.get(old.point_id)
-        if k is None or not old.vote or not alarms.vote[k]:
+        if k is None or not _stood(old) or not alarms.vote[k]:
             continue
         alarms.acked[k] |= old.acked
         alarms.order[k] = old.wall_ns
-        names.add(site.plan.points.names[k])
-    fresh = [past for past in alarms.last if past.name not in names]
+        sources.add(f"point/{old.point_id}")
+    names = {device: row.name for device, row in enumerate(site.plan.devices)}
+    panels = {
+        f"panel/{names[device]}/{address}"
+        for (device, address), (flags, _) in told.items()
+        if flags & FIRE and (device, address) in holders.book.votes
+    }
+    sources |= panels & {past.source for past in alarms.last}  # a part is counted with its whole
+    fresh = [past for past in alarms.last if past.source not in sources]
     alarms.last = deque(fresh, alarms.last.maxlen)
-    return len(names)
+    return len(sources)
+
+
+def _still_told(holders: Holders, memory: Memory) -> Told:
+    """What panels told before the restart and have not taken back since."""
+    devices = {d.name: i for i, d in enumerate(holders.site.plan.devices)}
+    kept = memory.more.get("told")
+    if not isinstance(kept, bytes) or len(kept) != len(memory.panel):
+        kept = bytes(len(memory.panel))
+    out: Told = {}
+    for (name, address, flags), mark in zip(memory.panel, kept, strict=True):
+        if name not in devices:
+            continue
+        key = devices[name], address
+        left = panel.not_ended(holders.book, key, flags)
+        if left:
+            out[key] = left, mark
+    return out
 
 
 def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]:
     alarms, site, image = holders.alarms, holders.site, holders.image
-    if not old.vote and not old.lost_in_alarm and site.modes[k] != Mode.STATE:
-        return []  # it never counted: it was disabled or in test, and is read again soon
+    read = bool(image.bits[k] & np.uint32(kernels.READY | kernels.FIRE))
+    if not old.vote and not old.lost_in_alarm and (read or site.modes[k] != Mode.STATE):
+        return []  # it never counted: it was disabled or in test, and is read again soon, or was
     if old.phase != Phase.CLEAR and alarms.phase[k] == Phase.CLEAR:
         # Whether the condition is still there is not known before the point is read.
         alarms.phase[k] = Phase.LIVE
@@ -98,20 +136,13 @@ def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]
     return out + points.settle(alarms, site, image, k, points.fire_event(int(image.bits[k])), stamp)
 
 
-def _panel(holders: Holders, memory: Memory, now: Now) -> list[Record]:
-    devices = {d.name: i for i, d in enumerate(holders.site.plan.devices)}
-    standing = holders.book.standing
-    kept = memory.more.get("told")
-    marks = kept if isinstance(kept, bytes) and len(kept) == len(memory.panel) else b""
+def _panel(holders: Holders, told: Told, now: Now) -> list[Record]:
     out: list[Record] = []
-    for i, (name, address, flags) in enumerate(memory.panel):
-        device = devices.get(name)
-        if device is None or len(standing) >= PANEL_ALARMS_MAX:
-            continue
-        before = standing.get((device, address), 0)
-        panel.recall(holders.book, (device, address), flags, marks[i] if marks else 0)
+    for old, (flags, mark) in told.items():
+        key, before = panel.recall(holders.book, old, flags, mark)
         if before | flags == before:
             continue
+        name, address = holders.site.plan.devices[key[0]].name, key[1]
         body = {
             "name": name,
             "address": address,
@@ -119,7 +150,7 @@ def _panel(holders: Holders, memory: Memory, now: Now) -> list[Record]:
             "to": before | flags,
             "why": "recalled",
         }
-        gated = (device, address) not in holders.book.votes
+        gated = key not in holders.book.votes
         lane = records.lane_of(before, before | flags, gated=gated)
         out.append(Record(lane, f"panel/{name}/{address}", "panel", now.mono_ns, body))
     return out

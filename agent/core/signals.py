@@ -220,9 +220,11 @@ def recall_seen(state: State, count: int, seen: Any, added: int) -> None:
     if seen != count:
         return
     s.alarms_heard += added
-    if state.alarms.count == count:  # whatever was read since the start stood before
+    total = state.alarms.count
+    # Whatever was read since the start stood before, or was seen since.
+    if total == count or s.alarms_seen == total - added:
         s.fire_unseen = False
-        s.alarms_seen = count
+        s.alarms_seen = total
 
 
 def unacknowledged(state: State) -> int:

@@ -200,7 +200,7 @@ def start(state: State, command: Command, now: Now) -> tuple[str, list[Record]]:
         wrong = wrong or f"expected a time of at most {WALK_NS_MAX // (3_600 * S)} hours"
     if walk.phase is not Phase.NONE:
         wrong = wrong or f"{walk.group} is in test: end that test first"
-    if state.alarms.vote.any() or state.book.votes or state.signals.manual is not None:
+    if _fire_stands(state):
         wrong = wrong or "a fire stands: reset it before a test"
     if wrong:
         return wrong, []
@@ -215,6 +215,11 @@ def start(state: State, command: Command, now: Now) -> tuple[str, list[Record]]:
         points=points,
     )
     return "", _happen(state, Event.START, now)
+
+
+def _fire_stands(state: State) -> bool:
+    others = bool(state.book.votes) or state.signals.manual is not None
+    return others or bool(state.alarms.vote.any())
 
 
 def stop(state: State, command: Command, now: Now) -> tuple[str, list[Record]]:
@@ -436,6 +441,8 @@ def restore(state: State, kept: Any, now: Now, *, same_boot: bool) -> list[Recor
     state.walk = walk
     if not same_boot:
         return _happen(state, Event.POWER_CUT, now, "a power cut")
+    if _fire_stands(state):
+        return _happen(state, Event.REAL, now, "a fire since the start")
     a = state.alarms
     standing = walk.points if walk.phase is Phase.RUNNING else tuple(walk.alarms)
     for k, alarm in walk.alarms.items():

@@ -3,7 +3,8 @@
 Events wait until the record says that they are durable, so a record that dies or restarts loses
 nothing. Of one source at most `OUTBOX_PER_SOURCE` transitions wait unsent and as many sent; after
 that the newest unsent one absorbs its predecessor and counts it, so a sensor that chatters for a
-week costs four entries and the latest transition is never the one that is lost.
+week costs four entries and the latest transition is never the one that is lost. What absorbs a
+fire is called as one.
 """
 
 from __future__ import annotations
@@ -56,10 +57,14 @@ class EventOutbox:
         """Queue a record, stamped; fold when its source has too many waiting."""
         seqs = self._by_source.setdefault(record.source, deque())
         unsent = sum(1 for seq in seqs if seq in self._waiting)
-        folded = 0
+        folded, lane, body = 0, record.lane, record.body
         if unsent >= OUTBOX_PER_SOURCE:
-            folded = self._waiting.pop(seqs.pop())[7] + 1
+            absorbed = self._waiting.pop(seqs.pop())
+            folded = absorbed[7] + 1
             self.folded += 1
+            if absorbed[1] == Lane.FIRE and lane is not Lane.FIRE:  # both in one: it is called
+                began = {key: absorbed[8][key] for key in ("from",) if key in absorbed[8]}
+                lane, body = Lane.FIRE, absorbed[8] | body | began
         elif len(seqs) - unsent > OUTBOX_PER_SOURCE:
             self._submitted.pop(seqs.popleft())
             self.let_go += 1
@@ -68,14 +73,14 @@ class EventOutbox:
         seqs.append(seq)
         self._waiting[seq] = [
             seq,
-            record.lane.value,
+            lane.value,
             record.source,
             record.what,
             record.mono_ns,
             now.wall_ns,
             int(now.clock),
             folded,
-            record.body,
+            body,
         ]
 
     def take(self) -> list[list[Any]]:

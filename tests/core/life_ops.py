@@ -47,8 +47,9 @@ def likely(rng: random.Random) -> tuple[Any, ...]:
             "crash",
             "clock",
             "line",
+            "late",
         ],
-        [22, 16, 24, 6, 12, 10, 9, 4, 5, 2, 2],
+        [22, 16, 24, 6, 12, 10, 9, 4, 5, 2, 2, 3],
     )[0]
     if kind == "burn":
         values: dict[int, float] = dict(normal())
@@ -80,7 +81,18 @@ def likely(rng: random.Random) -> tuple[Any, ...]:
         return ("clock", rng.choice(list(ClockState)))
     if kind == "line":
         return ("line", rng.choice([0, 1]), rng.random() < 0.5)
+    if kind == "late":
+        return late(rng)
     return ("power cut",) if kind == "cut" else ("crash",)
+
+
+def late(rng: random.Random) -> tuple[Any, ...]:
+    """A crash or a power cut, and readings before the record answers."""
+    values: dict[int, float] = dict(normal())
+    if rng.random() < 0.7:
+        k = rng.choice((*HEATS, *CONTACTS))
+        values[k] = FIRE if k in CONTACTS else 80.0
+    return ("late", rng.random() < 0.6, values)
 
 
 def story(rng: random.Random) -> list[tuple[Any, ...]]:

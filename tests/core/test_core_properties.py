@@ -137,8 +137,10 @@ class Life:
         if not restarted and count < self.world.state.alarms.count:
             assert not self.world.state.alarms.silenced, "a new alarm sounds again"
         if restarted:
-            assert points <= votes, "a restart loses no fire"
-            if silenced and points | self.counted:
+            follows = set(PANELS) if op[0] == "late" else set()  # read again: the panel's own word
+            assert points - follows <= votes, "a restart loses no fire"
+            new = op[0] == "late" and any("number" in r.body for r in records)
+            if silenced and points & votes | self.counted and not new:
                 assert self.world.state.alarms.silenced, "nor who has silenced it"
         self.check_orders(op, before, records)
 
@@ -179,6 +181,8 @@ class Life:
         elif kind == "read":
             w.ns += 1
             w.read_back(op[1], op[2])
+        elif kind == "late":
+            self.restart(crash=op[1], before=op[2])
         else:
             self.restart(crash=kind == "crash")
 
@@ -195,7 +199,8 @@ class Life:
             else:
                 self.good.pop(k, None)
 
-    def restart(self, *, crash: bool) -> None:
+    def restart(self, *, crash: bool, before: dict[int, float] | None = None) -> None:
+        """before: read, with the panel's fires told again, until the record answers."""
         old = self.world
         self.lives += 1
         self.good.clear()
@@ -204,6 +209,11 @@ class Life:
         self.world = w = World(old.plan, boot=boot, start_ns=old.ns + S, held=held)
         w.on = dict(old.on) if crash else {}
         w.saved, w.clock, w.wall0 = old.saved, old.clock, old.wall0
+        if before is not None:
+            for _ in range(3):
+                self.feed(before, S)
+            again = sorted(self.counted)
+            w.run(panel_events=[PanelEvent(1, w.ns, FIRE, a, "again") for a in again])
         w.run(recalled=old.saved or b"")
 
     def check(self, op: tuple[Any, ...], before: dict[int, int]) -> None:
@@ -214,7 +224,9 @@ class Life:
         for k in gone:
             off = reset and bool(before[k] & DISABLED)  # whoever resets has disabled it
             if k in PANELS:
-                assert off or op[0] in ("sample", "quiet"), "the panel's fire follows the panel"
+                assert off or op[0] in ("sample", "quiet", "late"), (
+                    "the panel's fire follows the panel"
+                )
                 assert off or not int(self.good[k]) & FIRE
                 continue
             assert reset, "only a reset clears what is ours"
@@ -293,7 +305,7 @@ class Life:
         for k in range(9):
             if not a.vote[k] or before[k]:
                 continue
-            if op[0] not in ("crash", "power cut"):
+            if op[0] not in ("crash", "power cut", "late"):
                 assert not w.flags(k) & (DISABLED | int(Flag.TEST)), "gated points do not alarm"
             source = f"point/{101 + k}"
             calls = [r for r in records if r.source == source and r.lane is Lane.FIRE]
@@ -312,7 +324,9 @@ class Life:
                 assert not isinstance(value, int) or value < 1 << 16, "inner bits stay inside"
         for record in records:
             if record.what == "point" and "number" in record.body:
-                assert not a.acked[record.body["id"] - 101], "a new alarm is to be seen"
+                k = record.body["id"] - 101
+                again = op[0] == "late" and before[k]  # read again before it was recalled
+                assert again or not a.acked[k], "a new alarm is to be seen"
         for k, tested in w.state.walk.alarms.items():
             longest_ns = WALK_RESET_NS + WALK_OUTLAST_NS
             late = w.ns - tested.since_ns >= longest_ns

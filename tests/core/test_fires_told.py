@@ -96,6 +96,7 @@ def test_an_address_that_the_panel_disables_in_fire_stays_a_fire_until_our_reset
     assert after.on == {}
     (record,) = of(out, "panel/panel/1")
     assert (record.lane, record.body["to"], record.body["why"]) == (Lane.FIRE, DISABLED, "reset")
+    assert of(out, "operator")[0].body["cleared"] == 1
 
 
 def test_a_fire_of_a_disabled_address_counts_when_the_panel_enables_it() -> None:

@@ -238,6 +238,15 @@ def test_what_the_latch_holds_stays_on_until_its_cause_is_known_to_be_gone() -> 
     assert orders(w) == [(0, False)]
 
 
+def test_a_held_siren_that_somebody_disables_is_off() -> None:
+    w = World(held=frozenset({0, 1}))
+    w.on = {0: "evacuate", 1: "evacuate"}
+    w.order(Verb.DISABLE, target="output/stair_a")
+    assert w.on == {1: "evacuate"}
+    w.order(Verb.ENABLE, target="output/stair_a")
+    assert w.on == {1: "evacuate"}
+
+
 def test_what_the_latch_holds_waits_for_every_point_that_could_be_its_cause() -> None:
     w = World(held=frozenset({0}))
     w.run(recalled=b"")

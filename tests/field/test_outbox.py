@@ -29,6 +29,20 @@ def test_chatter_costs_a_bounded_number_of_entries_and_keeps_the_latest() -> Non
     assert sum(row[7] for row in rows) + len(rows) == 1_000
 
 
+def test_a_fire_that_a_later_word_absorbs_is_still_called() -> None:
+    box = EventOutbox()
+    for n in range(OUTBOX_PER_SOURCE - 1):
+        box.add(record("point/1", n), NOW)
+    fire = {"from": 0, "to": 1, "number": 7, "value": 60.0}
+    box.add(Record(Lane.FIRE, "point/1", "point", 8, fire), NOW)
+    box.add(Record(Lane.EVENT, "point/1", "point", 9, {"from": 1, "to": 9, "value": 90.0}), NOW)
+    *others, last = box.take()
+    assert [row[1] for row in others] == [Lane.EVENT.value] * (OUTBOX_PER_SOURCE - 1)
+    assert (last[1], last[4], last[7]) == (Lane.FIRE.value, 9, 1)
+    assert last[8] == {"from": 0, "to": 9, "number": 7, "value": 90.0}
+    assert fire == {"from": 0, "to": 1, "number": 7, "value": 60.0}
+
+
 def test_other_sources_are_untouched_by_a_chatterer() -> None:
     box = EventOutbox()
     box.add(record("point/2", 7), NOW)
