@@ -410,11 +410,13 @@ CHATTER_HOLD_NS_MAX = 10 * S
 CHATTER_COUNT_MAX = 1_000
 LEVEL_DELAY_NS_MAX = 600 * S
 DETECTOR_NS_MAX = 366 * 86_400 * S
+RECALL_WAIT_NS = 100 * MS  # after a restart, before the first poll: what the record has kept
 LAST_WORD_NS_MAX = 1 * S  # at a stop, the record is given this long to keep the alarm state
 BASELINES_EVERY_NS = 3_600 * S  # compensated baselines go to the disk this often
 ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
 
 assert LEDGER_ENTRIES_MAX > POINTS_MAX
+assert RECALL_WAIT_NS < CYCLE_TICK_NS, "no fire waits for longer than a cycle"
 assert OUTPUTS_MAX * (4 * NAME_CHARS_MAX + 64) + 256 <= LATCH_BYTES_MAX, "all sirens at once"
 assert ALARM_POLL_NS_MAX * STALE_INTERVALS <= STALE_NS_MAX
 
