@@ -7,8 +7,10 @@ A message is a u32 big-endian length and a CBOR map. Requests carry a verb and a
 vouches for; nothing in a message can raise it.
 
 Who is no process of the gateway is a guest: people's clients. Their requests are small and plain,
-are read one at a time, share a bounded part of the loop (agent.ipc_guests), and wait while their
-own replies are not read. Bytes that are not the protocol get a word of refusal and the end.
+are read one at a time, share a bounded part of the loop (agent.ipc_guests) and of the places, and
+wait while their own replies are not read. Who has no role at all, and who comes too often, is
+turned away at the door (agent.ipc_entrance). Bytes that are not the protocol get a word of
+refusal and the end.
 """
 
 from __future__ import annotations
@@ -19,136 +21,69 @@ import inspect
 import os
 import socket
 import stat
-import struct
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cbor2
-
-from agent.ipc_guests import NotPlain, Turns, must_be_plain
+from agent.ipc_client import Client
+from agent.ipc_entrance import Entrance
+from agent.ipc_guests import Allowance, Turns
 from agent.ipc_roles import Peer, Policy, Role, system_policy
+from agent.ipc_wire import IpcError, Message, MessageDecoder, Refused, TurnedAway, encode_message
 from config.limits import (
+    IPC_ARRIVALS_BURST,
+    IPC_ARRIVALS_PER_S,
+    IPC_BACKLOG,
     IPC_CLIENTS_MAX,
     IPC_CLIENTS_OF_USER_MAX,
     IPC_CLIENTS_RESERVED,
-    IPC_MESSAGE_BYTES_MAX,
     IPC_PARTIAL_NS_MAX,
     IPC_PENDING_REQUESTS_MAX,
     IPC_REQUEST_BYTES_MAX,
-    IPC_REQUEST_WAIT_NS,
     IPC_SEND_BUFFER_BYTES_MAX,
 )
 
 __all__ = [
     "Client", "Connection", "Handler", "IpcError", "Message", "MessageDecoder", "Peer", "Policy",
-    "Refused", "Role", "Server", "encode_message", "system_policy",
+    "Refused", "Role", "Server", "TurnedAway", "encode_message", "system_policy",
 ]  # fmt: skip
-
-Message = dict[str, Any]
-_LENGTH = struct.Struct(">I")
-
-
-class IpcError(Exception):
-    """The socket cannot be used: absent, closed, or its bytes are not the protocol."""
-
-
-class Refused(Exception):  # noqa: N818 -- it is an answer, not a failure of the program
-    """A request that was understood and refused."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-
-def encode_message(message: Message) -> bytes:
-    """One message on the wire. Raises ValueError when it is larger than the cap."""
-    body = cbor2.dumps(message)
-    if len(body) > IPC_MESSAGE_BYTES_MAX:
-        raise ValueError(f"a message of {len(body)} bytes exceeds {IPC_MESSAGE_BYTES_MAX}")
-    return _LENGTH.pack(len(body)) + body
-
-
-class MessageDecoder:
-    """Bytes in, messages out. Raises IpcError once; the stream cannot be resumed after it."""
-
-    def __init__(self, bytes_max: int = IPC_MESSAGE_BYTES_MAX, *, plain: bool = False) -> None:
-        self._buffer = bytearray()
-        self._bytes_max = bytes_max
-        self._plain = plain
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that are here and not yet a message that was taken."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> list[Message]:
-        """All messages that `data` completes."""
-        self.put(data)
-        return list(iter(self.take, None))
-
-    def put(self, data: bytes) -> None:
-        """Bytes arrived."""
-        self._buffer += data
-
-    def take(self) -> Message | None:
-        """The next whole message; None when there is none yet."""
-        if len(self._buffer) < _LENGTH.size:
-            return None
-        (length,) = _LENGTH.unpack_from(self._buffer)
-        if length > self._bytes_max:
-            raise IpcError(f"expected at most {self._bytes_max} bytes, found {length}")
-        end = _LENGTH.size + length
-        if len(self._buffer) < end:
-            return None
-        body = bytes(memoryview(self._buffer)[_LENGTH.size : end])
-        del self._buffer[:end]
-        if self._plain:
-            try:
-                must_be_plain(body)
-            except NotPlain as e:
-                raise IpcError(f"a request is not plain: {e}") from e
-        return _decode(body)
-
-
-def _decode(body: bytes) -> Message:
-    try:
-        message = cbor2.loads(body)
-    except Exception as e:  # cbor2 raises many types on hostile bytes
-        raise IpcError("a message is not CBOR") from e
-    if not isinstance(message, dict) or not all(isinstance(k, str) for k in message):
-        raise IpcError("a message is not a map with text keys")
-    return message
 
 
 class Connection(asyncio.Protocol):
     """One peer of a server."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, peer: Peer, roles: Role) -> None:
         self._server = server
-        self._decoder = MessageDecoder()
         self._transport: asyncio.Transport | None = None
         self._pending: set[asyncio.Task[None]] = set()
-        self._guest = False
         self._unread = False  # its own replies are not read: it is not served meanwhile
         self._partial: asyncio.TimerHandle | None = None
-        self.peer = Peer(0, -1, -1)
-        self.roles = Role.NONE
+        self._ended = False
+        self.peer = peer
+        self.roles = roles
+        self._guest = server.is_guest(roles)
+        self._decoder = (
+            MessageDecoder(IPC_REQUEST_BYTES_MAX, plain=True) if self._guest else MessageDecoder()
+        )
         self.last_order = -1  # number of the last order that was taken from it
         self.on_close: list[Callable[[], None]] = []
 
+    @property
+    def user(self) -> int:
+        """The user id of the peer."""
+        return self.peer.uid
+
+    @property
+    def guest(self) -> bool:
+        """Whether it is no process of the gateway's own."""
+        return self._guest
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Learn who it is; a client too many is closed at once."""
+        """It can be heard and answered now."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        sock = transport.get_extra_info("socket")
-        self.peer = _peer_of(sock)
-        self.roles = self._server.policy.roles(self.peer)
-        self._guest = self._server.guests or not self.roles & (Role.FIELD | Role.COURIER)
-        if self._guest:
-            self._decoder = MessageDecoder(IPC_REQUEST_BYTES_MAX, plain=True)
-        if not self._server.admit(self):
+        if self._ended:  # its place was given away meanwhile
             transport.abort()
 
     def connection_lost(self, _exc: Exception | None) -> None:
@@ -217,9 +152,10 @@ class Connection(asyncio.Protocol):
 
     def refuse(self, code: str, text: str) -> None:
         """Say why, and end the connection."""
+        self._ended = True
         if self._transport is None or self._transport.is_closing():
             return
-        self.send({"e": "refused", "error": code, "text": text})
+        self.send_encoded(_refusal(code, text))
         self._transport.close() if not self._unread else self._transport.abort()
 
     def send(self, message: Message) -> bool:
@@ -248,6 +184,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """End it without waiting for the peer."""
+        self._ended = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -306,36 +243,74 @@ class Server:
         policy: Policy,
         *,
         guests: bool = False,
+        mono_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.path = path
         self.verbs = verbs
         self.policy = policy
         self.guests = guests
         self.turns = Turns()
-        self.connections: set[Connection] = set()
-        self._server: asyncio.AbstractServer | None = None
+        self.connections: dict[Connection, None] = {}  # the oldest first
+        self._arrivals = Allowance(IPC_ARRIVALS_PER_S, IPC_ARRIVALS_BURST, mono_ns)
+        self._entrance: Entrance | None = None
+        self._coming: set[asyncio.Task[None]] = set()
 
-    def admit(self, connection: Connection) -> bool:
-        """Whether there is room for one more client.
-
-        Places are kept for the gateway's own processes: people's clients, however many, must not
-        keep the field process from its record or a courier from the fire call.
-        """
-        most = IPC_CLIENTS_MAX
-        if not connection.roles & (Role.FIELD | Role.COURIER):
-            most -= IPC_CLIENTS_RESERVED
-        if len(self.connections) >= most:
-            return False
-        if not connection.roles & (Role.FIELD | Role.COURIER):
-            same = sum(1 for c in self.connections if c.peer.uid == connection.peer.uid)
-            if same >= IPC_CLIENTS_OF_USER_MAX:
-                return False
-        self.connections.add(connection)
-        return True
+    def is_guest(self, roles: Role) -> bool:
+        """Whether a peer with these roles is no process of the gateway's own."""
+        return self.guests or not roles & (Role.FIELD | Role.COURIER)
 
     def forget(self, connection: Connection) -> None:
         """A client is gone."""
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
+
+    def turn_away(self, peer: Peer) -> bytes:
+        """Why there is no room for one more client of this user; b"" when there is."""
+        roles = self.policy.roles(peer)
+        if not roles:
+            return _refusal("forbidden", f"user {peer.uid} has no business here")
+        if not self._arrivals.take(peer.uid):
+            text = f"user {peer.uid}: more than {IPC_ARRIVALS_PER_S} connections a second"
+            return _refusal("busy", text)
+        if self._room(peer.uid, guest=self.is_guest(roles)):
+            return b""
+        return _refusal("busy", "too many connections; close one and try again")
+
+    def _room(self, user: int, *, guest: bool) -> bool:
+        """Places are kept for the gateway's own processes: people's clients, however many, must not
+        keep the field process from its record or a courier from the fire call. When all are taken,
+        who has most of them gives one to who has fewer.
+        """
+        own = [c for c in self.connections if c.user == user]
+        if guest and len(own) >= IPC_CLIENTS_OF_USER_MAX:
+            return False
+        most = IPC_CLIENTS_MAX - (0 if self.guests or not guest else IPC_CLIENTS_RESERVED)
+        if len(self.connections) < most:
+            return True
+        held: dict[int, list[Connection]] = {}
+        for c in self.connections:
+            if c.guest or not guest:  # a guest takes no place of a process
+                held.setdefault(c.user, []).append(c)
+        greedy = max(held.values(), key=len, default=[])
+        if len(greedy) <= len(own) + 1:
+            return False
+        self.forget(greedy[-1])
+        greedy[-1].refuse("busy", "its place was needed for another user")
+        return True
+
+    def _let_in(self, sock: socket.socket, peer: Peer) -> None:
+        connection = Connection(self, peer, self.policy.roles(peer))
+        self.connections[connection] = None
+        task = asyncio.ensure_future(self._connect(sock, connection))
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
+
+    async def _connect(self, sock: socket.socket, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(lambda: connection, sock)
+        except OSError:  # it is gone already
+            self.forget(connection)
+            sock.close()
 
     async def start(self) -> None:
         """Listen. A socket file that an earlier process left is replaced, any other file is not.
@@ -346,120 +321,33 @@ class Server:
             if not stat.S_ISSOCK(self.path.lstat().st_mode):
                 raise IpcError(f"{self.path}: expected a socket or nothing, found another file")
             self.path.unlink()
-        loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_UNIX)
         old_mask = os.umask(0o117)  # rw for user and group: the directory decides who gets here
         try:
-            self._server = await loop.create_unix_server(lambda: Connection(self), str(self.path))
+            sock.bind(str(self.path))
+            sock.listen(IPC_BACKLOG)
         except OSError as e:
+            sock.close()
             raise IpcError(f"{self.path}: {e.strerror or e}") from e
         finally:
             os.umask(old_mask)
+        self._entrance = Entrance(sock, self.turns, self.turn_away, self._let_in)
+        self._entrance.open()
 
     async def stop(self) -> None:
         """Close the socket and every connection."""
-        if self._server is None:
+        if self._entrance is None:
             return  # what is at the path is not ours
-        self._server.close()
+        self._entrance.close()
+        self._entrance = None
         self.turns.stop()
+        if self._coming:
+            await asyncio.wait(self._coming)
         for connection in list(self.connections):
             connection.close()
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
 
 
-class Client(asyncio.Protocol):
-    """The asking end. Use `await Client.connect(...)`."""
-
-    def __init__(self, on_event: Callable[[Message], None] | None) -> None:
-        self._on_event = on_event
-        self._decoder = MessageDecoder()
-        self._transport: asyncio.Transport | None = None
-        self._waiting: dict[int, asyncio.Future[Message]] = {}
-        self._number = 0
-        self._end = "the other process closed the connection"
-        self.closed = asyncio.Event()
-
-    @classmethod
-    async def connect(cls, path: Path, on_event: Callable[[Message], None] | None = None) -> Client:
-        """Connect to a server's socket. Raises IpcError when nobody listens there."""
-        loop = asyncio.get_running_loop()
-        try:
-            _, client = await loop.create_unix_connection(lambda: cls(on_event), str(path))
-        except OSError as e:
-            raise IpcError(f"{path}: {e.strerror or e}; is the process running?") from e
-        return client
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Nobody will answer any more."""
-        self._transport = None
-        self.closed.set()
-        for future in list(self._waiting.values()):
-            if not future.done():
-                future.set_exception(IpcError(self._end))
-
-    def data_received(self, data: bytes) -> None:
-        """Hand replies to who waits, events to the callback."""
-        try:
-            messages = self._decoder.feed(data)
-        except IpcError:
-            self.close()
-            return
-        for message in messages:
-            if "e" in message:
-                if message["e"] == "refused":
-                    self._end = f"refused ({message.get('error')}): {message.get('text')}"
-                if self._on_event is not None:
-                    self._on_event(message)
-            elif (future := self._waiting.get(message.get("n", -1))) and not future.done():
-                future.set_result(message)
-
-    def send(self, verb: str, **args: Any) -> bool:
-        """Tell without waiting; False when the connection is gone or its buffer is full."""
-        return self._write({"v": verb, **args})
-
-    def request(self, verb: str, **args: Any) -> asyncio.Future[Message]:
-        """Ask now, get the raw reply later. The future raises IpcError when none can come."""
-        self._number += 1
-        number = self._number
-        future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
-        future.add_done_callback(lambda _: self._waiting.pop(number, None))
-        if not self._write({"v": verb, "n": number, **args}):
-            future.set_exception(IpcError("the connection is closed or its buffer is full"))
-        return future
-
-    async def call(self, verb: str, wait_ns: int = IPC_REQUEST_WAIT_NS, **args: Any) -> Message:
-        """Ask and wait. Raises Refused, IpcError, or TimeoutError after `wait_ns`."""
-        async with asyncio.timeout(wait_ns / 1e9):
-            reply = await self.request(verb, **args)
-        if not reply.get("ok"):
-            raise Refused(str(reply.get("error")), str(reply.get("text")))
-        return reply
-
-    @property
-    def unsent_bytes(self) -> int:
-        """What the server has not yet taken."""
-        return self._transport.get_write_buffer_size() if self._transport else 0
-
-    def close(self) -> None:
-        """End the connection."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _write(self, message: Message) -> bool:
-        if self._transport is None or self._transport.is_closing():
-            return False
-        if self._transport.get_write_buffer_size() > IPC_SEND_BUFFER_BYTES_MAX:
-            return False
-        self._transport.write(encode_message(message))
-        return True
-
-
-def _peer_of(sock: socket.socket) -> Peer:
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return Peer(*struct.unpack("3i", raw))
+def _refusal(code: str, text: str) -> bytes:
+    return encode_message({"e": "refused", "error": code, "text": text})

@@ -1,8 +1,10 @@
 """What people's clients may cost: plain requests only, and a bounded share of the loop.
 
 The field process decides and sounds sirens in the same loop that answers people. However many
-clients ask however fast, their requests get IPC_TURN_NS at a time, one request of each client in
-turn, and then everything else has as long.
+clients come however fast and ask whatever they like, they get IPC_TURN_NS at a time, and then
+everything else has as long. Half of it is for who knocks (agent.ipc_entrance); of the rest each
+user has one request in turn, and of a user each client, so that whoever asks a thousand things
+keeps nobody waiting for longer than one of them.
 """
 
 from __future__ import annotations
@@ -12,7 +14,13 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from config.limits import IPC_REQUEST_DEPTH_MAX, IPC_REQUEST_ITEMS_MAX, IPC_TURN_NS
+from config.limits import (
+    IPC_REQUEST_DEPTH_MAX,
+    IPC_REQUEST_ITEMS_MAX,
+    IPC_TURN_NS,
+    IPC_USERS_MAX,
+    S,
+)
 
 
 class NotPlain(Exception):  # noqa: N818 -- it is an answer, not a failure of the program
@@ -65,48 +73,117 @@ def _argument(body: bytes, at: int, info: int) -> tuple[int, int]:
 class Guest(Protocol):
     """A connection that may have requests waiting."""
 
+    @property
+    def user(self) -> int:
+        """Whose it is."""
+
     def serve_one(self) -> bool:
         """Answer one request; whether there may be another one."""
+
+
+class Handle(Protocol):
+    """A call to come that can be taken back."""
+
+    def cancel(self) -> None: ...
+
+
+def _later(wait_ns: int, call: Callable[[], None]) -> Handle:
+    return asyncio.get_running_loop().call_later(wait_ns / 1e9, call)
 
 
 class Turns:
     """Guests in turn. Nothing runs while nobody asks."""
 
-    def __init__(self, mono_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        mono_ns: Callable[[], int] = time.monotonic_ns,
+        later: Callable[[int, Callable[[], None]], Handle] = _later,
+    ) -> None:
         self._mono_ns = mono_ns
-        self._waiting: dict[Guest, None] = {}  # in order of arrival, each once
+        self._later = later
+        self._waiting: dict[int, dict[Guest, None]] = {}  # of each user, in order of arrival
+        self._knocks: Callable[[int], bool] | None = None
         self._spent_ns = 0  # since the last rest
         self._ended_ns = 0
-        self._rest: asyncio.TimerHandle | None = None
+        self._rest: Handle | None = None
+        self._serving = False
 
     def want(self, guest: Guest) -> None:
         """Serve it now, or in its turn."""
-        self._waiting[guest] = None
-        if self._rest is None:
-            self._turn()
+        self._waiting.setdefault(guest.user, {})[guest] = None
+        self._wake()
+
+    def knock(self, let_in: Callable[[int], bool]) -> None:
+        """Somebody is at the door: `let_in` until a time; it says whether there may be more."""
+        self._knocks = let_in
+        self._wake()
 
     def stop(self) -> None:
         """Serve nobody any more."""
         self._waiting.clear()
+        self._knocks = None
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
 
+    def _wake(self) -> None:
+        if self._rest is None and not self._serving:
+            self._turn()
+
     def _turn(self) -> None:
         self._rest = None
-        began_ns = now_ns = self._mono_ns()
+        began_ns = self._mono_ns()
         if began_ns - self._ended_ns > IPC_TURN_NS:
             self._spent_ns = 0
-        end_ns = began_ns + IPC_TURN_NS - self._spent_ns
-        while self._waiting and (now_ns < end_ns or now_ns == began_ns):
-            guest = next(iter(self._waiting))
-            del self._waiting[guest]
-            if guest.serve_one():
-                self._waiting[guest] = None
-            now_ns = self._mono_ns()
-        self._spent_ns += now_ns - began_ns
-        self._ended_ns = now_ns
-        if self._spent_ns >= IPC_TURN_NS or self._waiting:
-            loop = asyncio.get_running_loop()
-            self._rest = loop.call_later(self._spent_ns / 1e9, self._turn)
-            self._spent_ns = 0
+        left_ns = IPC_TURN_NS - self._spent_ns
+        self._serving = True
+        try:
+            self._serve(began_ns, left_ns)
+        finally:
+            self._serving = False
+            self._ended_ns = self._mono_ns()
+            self._spent_ns += self._ended_ns - began_ns
+            waits = bool(self._waiting) or self._knocks is not None
+            if self._spent_ns >= IPC_TURN_NS or waits:
+                self._rest = self._later(self._spent_ns, self._turn)
+                self._spent_ns = 0
+
+    def _serve(self, began_ns: int, left_ns: int) -> None:
+        knocks, self._knocks = self._knocks, None
+        if knocks is not None and knocks(began_ns + left_ns // 2):
+            self._knocks = knocks
+        first = True
+        while self._waiting and (first or self._mono_ns() < began_ns + left_ns):
+            first = False
+            self._serve_next()
+
+    def _serve_next(self) -> None:
+        """One request of the user who waits longest, who then waits for all others again."""
+        user, guests = next(iter(self._waiting.items()))
+        del self._waiting[user]
+        guest = next(iter(guests))
+        del guests[guest]
+        if guest.serve_one():
+            guests[guest] = None
+        if guests:
+            self._waiting[user] = {**guests, **self._waiting.get(user, {})}
+
+
+class Allowance:
+    """How often a user id may do something: so often a second, and so often at once."""
+
+    def __init__(self, per_s: int, burst: int, mono_ns: Callable[[], int]) -> None:
+        self._each_ns = S // per_s
+        self._burst = burst
+        self._mono_ns = mono_ns
+        self._full_ns: dict[int, int] = {}  # user id -> when all of its burst is there again
+
+    def take(self, user: int) -> bool:
+        """Whether it may once more now."""
+        now_ns = self._mono_ns()
+        full_ns = max(self._full_ns.pop(user, 0), now_ns)
+        allowed = full_ns - now_ns <= (self._burst - 1) * self._each_ns
+        if len(self._full_ns) >= IPC_USERS_MAX:
+            del self._full_ns[next(iter(self._full_ns))]
+        self._full_ns[user] = full_ns + self._each_ns if allowed else full_ns
+        return allowed

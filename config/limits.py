@@ -158,12 +158,20 @@ IPC_PENDING_REQUESTS_MAX = 64
 POINTS_PAGE_MAX = 250  # made in one go, in about 2 ms
 IPC_REQUEST_WAIT_NS = 5 * S
 IPC_SEND_BUFFER_BYTES_MAX = 8 * 1024 * 1024
-IPC_CLIENTS_OF_USER_MAX = 12  # of one user id that is neither root nor the gateway's own
+IPC_CLIENTS_OF_USER_MAX = 12  # people's, of one user id
+IPC_ARRIVALS_PER_S = 100  # connections of one user id, with ...
+IPC_ARRIVALS_BURST = 100  # ... so many at once; more are told so and closed
+IPC_USERS_MAX = 256  # user ids whose connections and orders are counted
+IPC_LET_IN_AT_ONCE = 4  # a connection costs the loop about 0.2 ms
+IPC_BACKLOG = 256
+IPC_CONNECT_RETRY_NS = 10 * MS
+IPC_LAST_WORD_BYTES_MAX = 64 * 1024
+IPC_NO_FILES_RETRY_NS = 1 * S
 IPC_REQUEST_BYTES_MAX = 16 * 1024  # of people's clients
 IPC_REQUEST_ITEMS_MAX = 256
 IPC_REQUEST_DEPTH_MAX = 4
 IPC_PARTIAL_NS_MAX = 10 * S  # a request must be whole so long after its first byte
-IPC_TURN_NS = 2 * MS  # of people's requests in one go; then as long for everything else
+IPC_TURN_NS = 2 * MS  # of people's connections and requests; then as long for everything else
 # --- people and their orders
 PEOPLE_MAX = 64
 PIN_DIGITS_MIN = 6
@@ -402,11 +410,13 @@ CHATTER_HOLD_NS_MAX = 10 * S
 CHATTER_COUNT_MAX = 1_000
 LEVEL_DELAY_NS_MAX = 600 * S
 DETECTOR_NS_MAX = 366 * 86_400 * S
+RECALL_WAIT_NS = 100 * MS  # after a restart, before the first poll: what the record has kept
 LAST_WORD_NS_MAX = 1 * S  # at a stop, the record is given this long to keep the alarm state
 BASELINES_EVERY_NS = 3_600 * S  # compensated baselines go to the disk this often
 ALARM_POLL_NS_MAX = STALE_NS_MAX // STALE_INTERVALS  # a lost alarm point is a fault in time
 
 assert LEDGER_ENTRIES_MAX > POINTS_MAX
+assert RECALL_WAIT_NS < CYCLE_TICK_NS, "no fire waits for longer than a cycle"
 assert OUTPUTS_MAX * (4 * NAME_CHARS_MAX + 64) + 256 <= LATCH_BYTES_MAX, "all sirens at once"
 assert ALARM_POLL_NS_MAX * STALE_INTERVALS <= STALE_NS_MAX
 

@@ -18,7 +18,7 @@ from agent.cli.language import BY_LOCALE, LangOption, tongue
 from agent.cli.run import default_run_dir
 from agent.cli.told_words import refusal, told
 from agent.cli.words import say
-from agent.ipc import Client, IpcError, Message, Refused
+from agent.ipc import Client, IpcError, Message, Refused, TurnedAway
 from config.limits import POINTS_PAGE_MAX
 
 RunDir = Annotated[
@@ -55,7 +55,7 @@ def answered(socket: Path, language: str) -> Iterator[None]:
     """What goes wrong with a socket in here is said, and ends the command."""
     try:
         yield
-    except Refused as e:
+    except (Refused, TurnedAway) as e:
         text = refusal(e.code, e.text, language)
         typer.echo(say("refused", language, code=e.code, text=text), err=True)
         raise typer.Exit(1) from e

@@ -32,8 +32,10 @@ def flags(words: Sequence[str], language: str) -> Text:
     return Text(flag_words(words, language), style=colour)
 
 
-def state(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
-    """The big state: flags, first alarm, counts, and what is wrong with the gateway itself."""
+def state(
+    status: Mapping[str, Any], language: str, *, most: int = ROWS_MAX
+) -> Iterator[RenderableType]:
+    """The big state: flags, first alarm, counts, and at `most` so many faults of the gateway."""
     head = Text(f"{status['name'] or status['site']}: ", style="bold")
     head.append(
         flag_words(status["flags"], language).upper(), flags(status["flags"], language).style
@@ -48,13 +50,13 @@ def state(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
     yield from standing(status, language)
     for line in effects_lines(status["effects"], language):
         yield Text(line, style="bold")
-    for fault in status["faults"][:ROWS_MAX]:
+    for fault in status["faults"][:most]:
         text = told(fault["text"], language)
         yield Text(
             f"{say('fault', language)}: {place(fault['source'], language)}: {text}", style="yellow"
         )
-    if len(status["faults"]) > ROWS_MAX:
-        yield Text(say("more", language, count=len(status["faults"]) - ROWS_MAX))
+    if len(status["faults"]) > most:
+        yield Text(say("more", language, count=len(status["faults"]) - most))
 
 
 def parts(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
@@ -81,7 +83,7 @@ def parts(status: Mapping[str, Any], language: str) -> Iterator[RenderableType]:
     yield lines(status["lines"], language)
 
 
-def outputs(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
+def outputs(rows: Sequence[Mapping[str, Any]], language: str, *, most: int = ROWS_MAX) -> Table:
     """Outputs as ordered and as read."""
     words = {None: "unknown", True: "on", False: "off"}
     return table(
@@ -101,6 +103,7 @@ def outputs(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
             for output in rows
         ],
         language,
+        most=most,
     )
 
 
@@ -119,8 +122,8 @@ def panels(rows: Sequence[Mapping[str, Any]], language: str) -> Table:
     return table("panels", ["name", "link", "text"], body, language)
 
 
-def points(title: str, rows: Sequence[Mapping[str, Any]], language: str) -> Table:
-    """Points, one a row."""
+def points(title: str, rows: Sequence[Mapping[str, Any]], language: str, *, more: int = 0) -> Table:
+    """Points, one a row; and so many `more` that are not among them."""
     body = [
         [
             row["name"],
@@ -131,9 +134,11 @@ def points(title: str, rows: Sequence[Mapping[str, Any]], language: str) -> Tabl
         ]
         for row in rows
     ]
-    return table(
-        title, ["name", "flags", "value", "quality", "seen"], body, language, most=len(body)
-    )
+    columns = ["name", "flags", "value", "quality", "seen"]
+    out = table(title, columns, body, language, most=len(body))
+    if more > 0:
+        out.add_row(say("more", language, count=more))
+    return out
 
 
 def _value(row: Mapping[str, Any], language: str) -> RenderableType:

@@ -152,18 +152,21 @@ class Screen:
             return
         viewer = self._viewer
         status = viewer.status
-        yield from show.state(status, language)
+        yield from show.state(status, language, most=max(3, height // 8))
         yield Text(self._as_of(viewer), style="dim")
         if status["active"]:
-            yield show.points(say("active", language), status["active"][: height // 3], language)
-        yield from self._zones(viewer)
-        yield from show.record(self.record, language)
-        yield self._points(viewer, max(5, height // 3))
+            shown = status["active"][: height // 3]
+            more = max(len(status["active"]), status["alarms"]) - len(shown)
+            yield show.points(say("active", language), shown, language, more=more)
+        yield from self._zones(viewer, max(5, height // 5))
+        # What a screen cuts off is below: sirens and what is broken stand before the many points.
         if viewer.outputs:
-            yield show.outputs(viewer.outputs, language)
+            yield show.outputs(viewer.outputs, language, most=max(5, height // 5))
         if viewer.panels:
             yield show.panels(viewer.panels, language)
-        yield show.lines(viewer.lines, language)
+        yield from self._lines(viewer)
+        yield from show.record(self.record, language)
+        yield self._points(viewer, max(5, height // 3))
 
     def _as_of(self, viewer: Viewer) -> str:
         local = datetime.fromtimestamp(viewer.now[1] / 1e9).astimezone()
@@ -171,7 +174,14 @@ class Screen:
         clock = {0: "clock.unset", 1: "clock.holdover"}.get(viewer.now[2])
         return text + (f"  {say(clock, self._language)}" if clock else "")
 
-    def _zones(self, viewer: Viewer) -> Iterator[RenderableType]:
+    def _lines(self, viewer: Viewer) -> Iterator[RenderableType]:
+        down = [line for line in viewer.lines if not line[1]]
+        if down:
+            yield show.lines(down, self._language)
+        if up := len(viewer.lines) - len(down):
+            yield Text(say("lines.up", self._language, count=up))
+
+    def _zones(self, viewer: Viewer, most: int) -> Iterator[RenderableType]:
         language = self._language
         standing = np.flatnonzero(viewer.zone_flags).tolist()
         rows: list[list[RenderableType]] = [
@@ -183,7 +193,7 @@ class Screen:
             for z in standing
         ]
         if rows:
-            yield show.table("zones", ["name", "flags", "votes"], rows, language)
+            yield show.table("zones", ["name", "flags", "votes"], rows, language, most=most)
         if len(standing) < len(viewer.zone_names):
             yield Text(say("zones.quiet", language, count=len(viewer.zone_names) - len(standing)))
 

@@ -193,6 +193,7 @@ TEXTS: dict[str, Pair] = {
     "active": ("points in alarm or fault", "报警或故障点位"),
     "points": ("points", "点位"),
     "lines": ("lines", "线路"),
+    "lines.up": ("lines with their link: {count}", "{count} 条线路连接正常"),
     "texts": ("texts of devices", "设备文本"),
     "couriers": ("couriers", "传输"),
     "col.name": ("name", "名称"),

@@ -18,15 +18,14 @@ from agent.field.orders import RULES, Names, read_order
 from agent.field.people import People
 from agent.field.runtime import Runtime
 from agent.ipc import Connection, Handler, Message, Refused, Role
+from agent.ipc_guests import Allowance
 from config.limits import (
     FANOUT_PAGE,
     ORDERS_BURST,
     ORDERS_PER_S,
-    PIN_USERS_MAX,
     POINTS_PAGE_MAX,
     REFUSED_ORDER_EVENT_NS,
     REFUSED_ORDER_KINDS_MAX,
-    S,
 )
 from config.words import Lane, Mode
 
@@ -38,7 +37,7 @@ class Control:
         self._runtime = runtime
         self._extra_status = extra_status
         self._names = Names.of(runtime.plan)
-        self._orders = Allowance(self._mono_ns)
+        self._orders = Allowance(ORDERS_PER_S, ORDERS_BURST, self._mono_ns)
         self.people = People(runtime.plan.people, self._mono_ns)
         self.fanout = Fanout(runtime)
         self.refusals = Refusals(runtime)
@@ -169,24 +168,6 @@ class Control:
             self.refusals.add(verb, who, user_name(connection), "forbidden")
             needed = str(level.name).lower()
             raise Refused("forbidden", f"{who} may not use '{verb}': it needs level {needed}")
-
-
-class Allowance:
-    """How many orders a user id may give: ORDERS_PER_S, and ORDERS_BURST at once."""
-
-    def __init__(self, mono_ns: Callable[[], int]) -> None:
-        self._mono_ns = mono_ns
-        self._full_ns: dict[int, int] = {}  # user id -> when all of its burst is there again
-
-    def take(self, uid: int) -> bool:
-        """Whether it may give one more now."""
-        now_ns, each_ns = self._mono_ns(), S // ORDERS_PER_S
-        full_ns = max(self._full_ns.pop(uid, 0), now_ns)
-        allowed = full_ns - now_ns <= (ORDERS_BURST - 1) * each_ns
-        if len(self._full_ns) >= PIN_USERS_MAX:
-            del self._full_ns[next(iter(self._full_ns))]
-        self._full_ns[uid] = full_ns + each_ns if allowed else full_ns
-        return allowed
 
 
 class Refusals:

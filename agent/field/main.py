@@ -29,7 +29,7 @@ from agent.ipc import IpcError, Server, system_policy
 from agent.journal import log_to_journal
 from agent.lock import Held, hold
 from agent.notify import Notifier
-from config.limits import CONTROL_RETRY_NS, LAST_WORD_NS_MAX, RELEASE_WAIT_NS
+from config.limits import CONTROL_RETRY_NS, LAST_WORD_NS_MAX, RECALL_WAIT_NS, RELEASE_WAIT_NS
 from config.plan import Plan, PlanError, decode_plan, read_plan
 from config.plan_files import with_pins
 from drivers.link.loop import new_loop
@@ -111,6 +111,7 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None, no_pins: str 
             "lateness_ms_max": round(runtime.lateness_ns_max / 1e6, 1),
             "lateness_ms": [round(ns / 1e6, 2) for ns in runtime.lateness_ns],
             "record_connected": link.connected,
+            "alarm_state_kept": link.state_kept,
             "events_said": link.events.said,
             "events_waiting": len(link.events),
             "durable_ms": _percentiles_ms(link.durable_waits_ns),
@@ -124,8 +125,9 @@ async def _run(plan: Plan, run_dir: Path, kernel_path: str | None, no_pins: str 
     control = Control(runtime, gateway)
     server = Server(run_dir / "field.sock", control.verbs(), system_policy(), guests=True)
     loops = [m.run for m in masters] + ([gpio.run] if gpio is not None else [])
+    recall_ns = RECALL_WAIT_NS if latch.path.exists() else 0
     gc.freeze()  # what stands still is not looked through for garbage in the middle of a cycle
-    await _serve(runtime, loops, link, Notifier(), kernel.path, server)
+    await _serve(runtime, loops, link, Notifier(), kernel.path, server, recall_ns)
     control.stop()
     await server.stop()
     safemode.note_clean_stop(starts, clock.mono_ns())
@@ -180,6 +182,7 @@ async def _serve(
     notifier: Notifier,
     kernel_path: str,
     server: Server,
+    recall_ns: int,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -193,10 +196,13 @@ async def _serve(
     with contextlib.suppress(_Stopped):
         try:
             async with asyncio.TaskGroup() as group:
-                for forever in loops:
-                    group.create_task(forever())
                 group.create_task(link.run())
                 group.create_task(_open_control(server, runtime))
+                # Sirens sounded here before: the fire that is read first may be one that people
+                # silenced. To a new fire this is less than a cycle; what was on sounds already.
+                await link.recall(recall_ns)
+                for forever in loops:
+                    group.create_task(forever())
                 group.create_task(runtime.run_timer(notifier, lambda: text))
                 await stop.wait()
                 notifier.stopping()

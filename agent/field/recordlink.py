@@ -71,7 +71,7 @@ class RecordLink:
         self._state_changed = asyncio.Event()
         self._state_kept = asyncio.Event()  # the record has confirmed the latest
         self._state_kept.set()
-        self._recalled = False
+        self._recalled = asyncio.Event()  # the record has told what was before the start
         self._disabled: list[str] | None = None  # couriers; None: not known yet
         self._lost_since_ns = mono_ns()
         self._lost_told = False
@@ -80,6 +80,11 @@ class RecordLink:
     def connected(self) -> bool:
         """Whether the record is there."""
         return self._client is not None
+
+    @property
+    def state_kept(self) -> bool:
+        """Whether the record holds the latest alarm state."""
+        return self._state_kept.is_set()
 
     def kick(self) -> None:
         """Submit what waits, now, without waiting for anything."""
@@ -110,6 +115,11 @@ class RecordLink:
         """Wait until the record holds the latest alarm state, but no longer than this."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._state_kept.wait(), wait_ns / 1e9)
+
+    async def recall(self, wait_ns: int) -> None:
+        """Wait until the record has told what was before the start, but no longer than this."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._recalled.wait(), wait_ns / 1e9)
 
     async def run(self) -> None:
         """Connect, hand over, and connect again, until cancelled."""
@@ -164,8 +174,8 @@ class RecordLink:
         self._lost_told = False
 
     def _recall(self, state: Any) -> None:
-        if not self._recalled:  # nothing kept is an answer too: a held siren waits for it
-            self._recalled = True
+        if not self._recalled.is_set():  # nothing kept is an answer too: a held siren waits for it
+            self._recalled.set()
             self._hearer.recalled(state if isinstance(state, bytes) else b"")
             self._state_changed.set()
 
@@ -233,7 +243,7 @@ class RecordLink:
             await self._state_changed.wait()
             self._state_changed.clear()
             state = self._alarm_state
-            if state is None or not self._recalled:
+            if state is None or not self._recalled.is_set():
                 continue  # ours must not replace what the record's disk has yet to tell
             try:
                 await client.call("alarm_state", state=state)

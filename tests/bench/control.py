@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -18,6 +19,7 @@ from agent.viewer import Viewer
 from config.limits import POINTS_PAGE_MAX
 
 VIEWERS = 10
+CROWD = 100
 WINDOWS = 6  # of each kind, in turn: what else the machine does falls on both
 
 
@@ -49,6 +51,9 @@ def measure(figures: Figures, devices: int, registers: int, seconds: int) -> Non
         late = asyncio.run(_flood(world, max(10.0, seconds / 3)))
         how = "ticks while six clients send requests without reading the answers' end"
         figures.add("lateness_p99_flood", percentile(late, 99), "ms", how, "< 10")
+        opened, late = _knocks(world, max(10.0, seconds / 3))
+        how = f"ticks while {opened} connections are opened with garbage and closed, without pause"
+        figures.add("lateness_p99_knocks", percentile(late, 99), "ms", how, "< 10")
 
 
 def _in_real_time(pid: int) -> str:
@@ -116,3 +121,21 @@ async def _flood(world: Bench, seconds: float) -> list[float]:
     for client in clients:
         client.close()
     return list(late[-int(seconds * 4) :])
+
+
+def _knocks(world: Bench, seconds: float) -> tuple[int, list[float]]:
+    """Connections opened as fast as they are taken: (how many, lateness of ticks in ms)."""
+    path, opened = str(world.run_dir / "field.sock"), 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        crowd = [socket.socket(socket.AF_UNIX) for _ in range(CROWD)]
+        for sock in crowd:
+            sock.setblocking(False)
+            if sock.connect_ex(path) == 0:
+                opened += 1
+                with contextlib.suppress(OSError):  # turned away already
+                    sock.send(b"\xff" * 64)
+        for sock in crowd:
+            sock.close()
+    status = wait(lambda: world.ask("field.sock", "status"), "the field process")
+    return opened, list(status["gateway"]["lateness_ms"][-int(seconds * 4) :])

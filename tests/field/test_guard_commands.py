@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import string
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from control_world import PIN, ControlWorld, control_world
+from rich.console import Console
 from typer.testing import CliRunner
 
 from agent.cli import control, orders, top, words
 from agent.cli import pin as pin_command
-from agent.cli.top import sparkline
+from agent.cli.top import Screen, sparkline
 from agent.core.types import Command, Verb
 from agent.ipc import Role
+from agent.viewer import Viewer
 from config import pin
-from config.words import FLAG_WORDS, Quality
+from config.limits import STATUS_ACTIVE_MAX
+from config.words import FLAG_WORDS, Flag, Quality
 
 ALL = Role.VIEW | Role.ACKNOWLEDGE | Role.OPERATE
 
@@ -145,7 +150,8 @@ def test_status_points_and_one_picture_of_top_in_both_languages() -> None:
                 assert normal in said
                 assert "stair_a" in said
                 assert words.say("record.none", lang).split()[0] in said
-                assert (down if name == "status" else words.say("up", lang)) in said
+                up = words.say("lines.up", lang, count=1)
+                assert (down if name == "status" else up) in said
             status, said = await command(world, "points", "--lang", lang)
             assert "inputs.heat" in said
         status, said = await command(world, "points", "--json", "--count", "1")
@@ -153,6 +159,39 @@ def test_status_points_and_one_picture_of_top_in_both_languages() -> None:
         status, said = await command(world, "top", "--once", "--match", "heat", "--lang", "en")
         assert "inputs.heat" in said
         assert "inputs.knock" not in said
+
+    story(test)
+
+
+def test_top_in_a_long_fire_shows_the_first_alarms_the_sirens_and_how_many_more() -> None:
+    async def test(world: ControlWorld) -> None:
+        viewer = await Viewer.connect(world.path)
+        await asyncio.wait_for(viewer.changed.wait(), 10)
+        viewer.close()
+        alarm = {"flags": ["fire"], "value": 90.0, "unit": "°C", "quality": "good",
+                 "acknowledged": False}  # fmt: skip
+        fault = {"source": "line", "text": "no answer"}
+        viewer.status |= {
+            "alarms": 400,
+            "active": [{**alarm, "name": f"attic.{k}"} for k in range(STATUS_ACTIVE_MAX)],
+            "faults": [fault] * 100,
+        }
+        viewer.zone_names = [f"zone {k}" for k in range(300)]
+        viewer.zone_needed = [1] * 300
+        viewer.zone_flags = np.full(300, int(Flag.FIRE), np.uint32)
+        viewer.zone_votes = viewer.zone_healthy = np.ones(300, np.uint32)
+        viewer.lines = [[f"line {k}", k != 7] for k in range(64)]
+        screen = Screen("en")
+        screen.take(viewer)
+        console = Console(width=100, file=io.StringIO(), record=True)
+        console.print(screen.draw(height=60))
+        lines = console.export_text().splitlines()
+        (more,) = (k for k, line in enumerate(lines) if "and 380 more" in line)
+        assert "attic.19" in lines[more - 1]
+        assert "stair_a" in "".join(lines[more:60]), "a screen of 60 lines has the sirens"
+        assert "line 7" in "".join(lines[more:])
+        assert words.say("lines.up", "en", count=63) in "".join(lines[more:])
+        assert len(lines) < 100
 
     story(test)
 

@@ -67,8 +67,10 @@ class Gateway:
         return found
 
     async def kept(self) -> None:
-        """Until the record has all that the field process said."""
-        await self.status(lambda _, g: g["record_connected"] and not g["events_waiting"])
+        """Until the record has all that the field process said, and the state of its alarms."""
+        await self.status(
+            lambda _, g: g["record_connected"] and g["alarm_state_kept"] and not g["events_waiting"]
+        )
 
     async def again(self, so: Callable[[dict[str, Any], dict[str, Any]], Any]) -> dict[str, Any]:
         """The field process killed and started: the status when it knows all, and `so` holds."""

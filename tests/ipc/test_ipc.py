@@ -28,6 +28,7 @@ from agent.ipc import (
     Refused,
     Role,
     Server,
+    TurnedAway,
     encode_message,
 )
 from config.limits import (
@@ -101,11 +102,12 @@ def test_a_verb_needs_its_role_and_a_stranger_has_none(path: Path) -> None:
             await client.call("reset", x=1)
         assert refusal.value.code == "forbidden"
 
-    async def stranger(_: Server) -> None:
+    async def stranger(server: Server) -> None:
         client = await Client.connect(path)
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(TurnedAway) as refusal:
             await client.call("echo", x=1)
         assert refusal.value.code == "forbidden"
+        assert not server.connections
 
     asyncio.run(world(path, Strangers({os.getuid(): Role.VIEW}), viewer))
     asyncio.run(world(path, Strangers({}), stranger))
@@ -162,9 +164,8 @@ def test_bytes_that_are_not_the_protocol_end_that_connection_only(path: Path, da
 def test_a_peer_that_never_reads_is_dropped_within_bounded_memory(path: Path) -> None:
     async def run(server: Server) -> None:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=16)
-        await asyncio.sleep(0)
-        while not server.connections:
-            await asyncio.sleep(0.01)
+        writer.write(encode_message({"v": "echo", "n": 1, "x": 1}))
+        assert await reader.readexactly(4)  # it is there; and no more is read
         (connection,) = server.connections
         message = {"e": "x", "data": b"0" * (1 << 20)}
         sent = 0
