@@ -289,6 +289,7 @@ COURIER_RESEND_NS_MAX = 60 * S  # a resend that is not acknowledged waits longer
 COURIER_PROGRESS_NS = 45 * S  # no acknowledgement for so long, with something to say: a fault
 COURIER_TICK_NS = 1 * S
 COURIER_ACKS_PENDING_MAX = 512  # more are dropped: a resend brings the acknowledgement again
+COURIER_EPOCH_ACKS_NS = 1 * S  # of epochs that nobody asked for, one is handed on in so long
 COURIER_STATE_TEXT_MAX = 300
 MQTT_CONNECT_WAIT_NS = 10 * S  # name, TCP, TLS and CONNACK together
 MQTT_CONNACK_WAIT_NS = 3 * S  # silence after CONNECT: perhaps a broker of 3.1.1 only

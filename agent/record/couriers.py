@@ -130,6 +130,8 @@ class Couriers:
                 shelf=self._shelf, ring=self._house.journal.ring, read=self._read,
             )  # fmt: skip
         except Refused as e:
+            if e.code == "rolled_back":
+                self._house.fault("record.rolled_back", e.text)
             if e.code not in ("stale", "busy"):
                 self._refused(f"{courier.name}: ack_refused: {e.code}")
             raise
