@@ -19,7 +19,7 @@ State = list[Any]
 
 @dataclass(slots=True)
 class _Line:
-    """Heartbeats that follow each other: by (ordinal, monotonic time) each is newer than the last."""
+    """Heartbeats that follow each other, by ordinal and monotonic time."""
 
     last: tuple[int, int] = (-1, -1)
     behind: dict[str, tuple[int, int]] = field(default_factory=dict)
