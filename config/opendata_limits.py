@@ -13,6 +13,7 @@ OPENDATA_ASK_NS = 5 * S  # how often the status of field and record is asked for
 OPENDATA_WINDOW = 12  # messages on their way to the broker
 OPENDATA_TICK_NS = 100 * MS
 OPENDATA_TICK_MESSAGES = 40  # at most 400 messages a second, whatever the broker takes
+OPENDATA_REFUSED_NS = 10 * S  # what the broker refused is tried again so often
 OPENDATA_STALL_NS = 30 * S  # a broker that acknowledges nothing for so long is left
 OPENDATA_LIST_WAIT_NS = 1 * S  # what was announced before comes in this time, or there is none
 OPENDATA_LIST_BYTES_MAX = 256 * 1024

@@ -98,7 +98,7 @@ class Session:
 
     def __init__(self, settings: Settings, calls: Calls, keys: Keys | None = None) -> None:
         self.counters = Counters()
-        self.receiver = 0  # whose turn it is
+        self.receiver = self._told = 0  # whose turn it is; whose it is by the record
         self._settings = settings
         self._calls = calls
         self._keys = keys
@@ -110,6 +110,7 @@ class Session:
         self._sequence = 0
         self._up = False
         self._proved = False
+        self._heard = False  # on this connection
         self._failed = 0  # receivers in a row that did not answer
         self._reached = False  # one answered, and since then not all were silent
         self._beat_due_ns = 0
@@ -150,7 +151,7 @@ class Session:
 
     def connected(self, now_ns: int) -> None:
         """A fresh connection to `receiver`. What was under way goes out again at once."""
-        self._up = True
+        self._up, self._heard = True, False
         self._decoder = ReplyDecoder(self._keys)
         self._errors = 0
         self._beat_due_ns = self._since_ns = now_ns  # the first sign of life proves the path
@@ -159,7 +160,13 @@ class Session:
         self.tick(now_ns)
 
     def disconnected(self) -> None:
-        """The connection is gone. A sign of life is forgotten, everything else is kept."""
+        """The connection is gone. A sign of life is forgotten, everything else is kept.
+
+        One that ended before anything was answered on it is as one that was not made: behind what
+        takes connections and ends them there may be no receiver, and the other one is well.
+        """
+        if self._up and not self._heard:
+            self._next_receiver()
         self._up = False
         if self._flight is not None and self._flight.event is None:
             self._flight = None
@@ -175,6 +182,12 @@ class Session:
         if self._settings.receivers > 1:
             self.receiver = (self.receiver + 1) % self._settings.receivers
             self.counters.failovers += 1
+            if self._failed <= self._settings.receivers:  # silent all of them: said once
+                self._tell_receiver()
+
+    def _tell_receiver(self) -> None:
+        if self._told != self.receiver:
+            self._told = self.receiver
             self._calls.event("failover", {"receiver": self.receiver + 1})
 
     # --- time ---
@@ -215,9 +228,8 @@ class Session:
                 return
         if self.receiver and now_ns - self._since_ns >= DC09_RETURN_NS:
             self.receiver = 0
-            self._proved = False
+            self._proved = self._up = False
             self._calls.drop("back to the main receiver")
-            self._up = False
         elif now_ns >= self._beat_due_ns:
             self._begin(_Message(None, None), now_ns)
 
@@ -310,7 +322,8 @@ class Session:
     def _done(self, message: _Message, now_ns: int) -> None:
         self._flight = None
         self._failed = 0
-        self._proved = self._reached = True
+        self._proved = self._reached = self._heard = True
+        self._tell_receiver()
         self._beat_due_ns = now_ns + self._settings.supervise_ns
         self.counters.confirmed += 1
         if message.batch is not None:

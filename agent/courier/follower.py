@@ -48,6 +48,8 @@ class Follower:
     ) -> None:  # fmt: skip
         self.deliveries = Deliveries()
         self.duty_answered: Callable[[int], None] = lambda _: None  # on the site, when
+        # (topic, memory) of a notice that an earlier process of this courier left standing.
+        self.recalled: Callable[[str, dict[str, Any]], None] = lambda _topic, _memory: None
         self._name = name
         self._gateway = gateway
         self._socket = socket
@@ -59,7 +61,7 @@ class Follower:
         self._backoff = Backoff(rng, RECONNECT_WAIT_NS_MIN, RECONNECT_WAIT_NS_MAX)
         self._changed = asyncio.Event()
         self._told: tuple[bool, str] | None = None
-        self._notices: dict[str, str] = {}
+        self._notices: dict[str, tuple[str, dict[str, Any]]] = {}
         self._events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=COURIER_EVENTS_WAITING_MAX)
         self._notifier = Notifier()
         self._trouble = ""
@@ -93,12 +95,13 @@ class Follower:
                     f"expected the record of {self._gateway!r}, found {reply.get('gateway')!r}: "
                     "both must run the same plan"
                 )
+            self._recall(reply.get("notices"))
             await self._prime_from(client)
             self._client = client
             self._backoff.reset()
             self._say("")
-            for topic, text in self._notices.items():
-                client.send("courier_notice", topic=topic, text=text)
+            for topic, (text, memory) in list(self._notices.items()):
+                client.send("courier_notice", topic=topic, text=text, memory=memory)
             for _ in range(len(self._events)):
                 event, body = self._events.popleft()
                 self.event(event, **body)
@@ -111,6 +114,13 @@ class Follower:
                 await asyncio.gather(telling, return_exceptions=True)
         finally:
             client.close()
+
+    def _recall(self, standing: Any) -> None:
+        """Before the first batch: the answer may be among them."""
+        for topic, text, memory in standing if isinstance(standing, list) else ():
+            if topic not in self._notices:
+                self._notices[topic] = (text, memory)
+                self.recalled(topic, memory)
 
     async def _prime_from(self, client: Client) -> None:
         if not self._primed:
@@ -199,11 +209,12 @@ class Follower:
         except (IpcError, Refused, TimeoutError, LookupError, AttributeError):
             return {}
 
-    def notice(self, topic: str, text: str) -> None:
-        """Show something on the site; an empty text ends it."""
-        self._notices[topic] = text
+    def notice(self, topic: str, text: str, memory: dict[str, Any]) -> None:
+        """Show something on the site; an empty text ends it. memory: what this courier needs of it
+        when it starts again meanwhile."""
+        self._notices[topic] = (text, memory)
         if self._client is not None:
-            self._client.send("courier_notice", topic=topic, text=text)
+            self._client.send("courier_notice", topic=topic, text=text, memory=memory)
 
     def state(self, connected: bool, text: str) -> None:
         """Tell whether the destination is reached, when that changed."""

@@ -138,6 +138,7 @@ class Courier:
             place=lambda: (task.host, task.port), take=self._take, prime=self._prime,
         )  # fmt: skip
         self._post.follower.duty_answered = self._duty_answered
+        self._post.follower.recalled = self._duty_recalled
         self._book = Book(task.components, task.style)
         self._values = task.values
         self._asking: set[asyncio.Task[None]] = set()
@@ -198,4 +199,10 @@ class Courier:
     def _duty(self, minutes: int) -> None:
         self._duty_asked_ns = time.monotonic_ns() if minutes else 0
         text = f"the centre asks who is on duty: answer within {minutes} min"
-        self._post.follower.notice("duty", text if minutes else "")
+        memory = {"asked_ns": self._duty_asked_ns, **self.session.duty}
+        self._post.follower.notice("duty", text if minutes else "", memory if minutes else {})
+
+    def _duty_recalled(self, _topic: str, memory: dict[str, Any]) -> None:
+        """The centre's question stands, and it was this courier's process that ended."""
+        self._duty_asked_ns = int(memory.get("asked_ns", 0))
+        self.session.recall_duty(memory)

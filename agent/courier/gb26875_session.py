@@ -9,7 +9,7 @@ next one begins: a fire is never given up.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -127,7 +127,7 @@ class Session:
         self._errors = 0
         self._skew_ns = 0
         self._duty_until_ns = 0
-        self._duty_asked: tuple[int, Stamp] = (0, Stamp())  # number and time of the question
+        self._duty_asked = (0, "")  # number and time of the question
 
     # --- what is to be told ---
 
@@ -384,9 +384,9 @@ class Session:
             self._initialise()
         elif unit.type == SET_CLOCK:
             self._clock(unit.objects[0].time)
-        elif not self._duty_until_ns or self._duty_asked != (frame.serial, frame.time):
+        elif not self._duty_until_ns or self._duty_asked != (frame.serial, str(frame.time)):
             # The same one that comes again while it stands lacked our confirmation, nothing else.
-            self._duty_asked = (frame.serial, frame.time)
+            self._duty_asked = (frame.serial, str(frame.time))
             minutes = max(1, unit.objects[0].minutes)
             self._duty_until_ns = now_ns + minutes * 60 * S
             self._calls.event("duty_check", {"minutes": minutes})
@@ -413,6 +413,17 @@ class Session:
 
     def _set_skew(self, skew_ns: int) -> None:
         self._skew_ns = self.book.clock_skew_ns = skew_ns
+
+    @property
+    def duty(self) -> dict[str, Any]:
+        """The question that stands, for `recall_duty` of another process."""
+        serial, time = self._duty_asked
+        return {"until_ns": self._duty_until_ns, "serial": serial, "time": time}
+
+    def recall_duty(self, memory: Mapping[str, Any]) -> None:
+        """A question stands that was put to an earlier process."""
+        self._duty_until_ns = int(memory.get("until_ns", 0))
+        self._duty_asked = (int(memory.get("serial", 0)), str(memory.get("time")))
 
     def answer_duty(self, now_ns: int) -> None:
         """Somebody on the site acknowledged."""

@@ -72,7 +72,10 @@ class Post:
         self.follower = Follower(name, gateway, record_socket, rng, take, prime)
         self._wire: _Wire | None = None
         self._gone = asyncio.Event()
-        self._trouble = "not yet connected"
+        self._at = ("", 0)
+        # Why each place is not reached, until it says something: where two are tried in turn, one
+        # text says both, and does not change with every attempt.
+        self._troubles: dict[tuple[str, int], str] = {}
         self._good_ns = time.monotonic_ns()  # when the path was last good; a start is no loss
         self._notifier = Notifier()
 
@@ -107,7 +110,7 @@ class Post:
         """End the connection; another one follows."""
         wire = self._wire
         if wire is not None:
-            self._trouble = why
+            self._troubles[self._at] = self._named(why)
             wire.close()
             self._wire = None
             self.session.disconnected()
@@ -118,15 +121,14 @@ class Post:
     async def _serve(self) -> None:
         while True:
             self._gone.clear()
-            host, port = self._place()
+            self._at = host, port = self._place()
             try:
                 async with asyncio.timeout(POST_CONNECT_NS / S):
                     self._wire = await self._connect(host, port)
             except (OSError, TimeoutError) as e:
-                self._trouble = unreached(host, port, e)
+                self._troubles[self._at] = unreached(host, port, e)
                 self.session.unreachable()
             else:
-                self._trouble = ""
                 self.session.connected(time.monotonic_ns())
                 await self._gone.wait()
                 self._wire = None
@@ -152,14 +154,19 @@ class Post:
         return made
 
     def _received(self, data: bytes) -> None:
+        self._troubles.pop(self._at, None)
         self.session.received(data, time.monotonic_ns())
         if self.session.path[0]:
             self._backoff.reset()
 
     def _lost(self, wire: _Wire, why: str) -> None:
         if wire is self._wire:
-            self._trouble = self._trouble or why
+            self._troubles[self._at] = self._named(why)
             self._gone.set()
+
+    def _named(self, why: str) -> str:
+        host, port = self._at
+        return f"{host}:{port}: {why}"
 
     # --- time and words ---
 
@@ -175,9 +182,11 @@ class Post:
         now_ns = time.monotonic_ns()
         if connected:
             self._good_ns = now_ns
+            self._troubles.clear()
         elif now_ns - self._good_ns < POST_GRACE_NS:
             return  # a connection that was closed and is made again
-        self.follower.state(connected, text if connected else self._trouble or text)
+        words = [*self._troubles.values(), *([] if self._at in self._troubles else [text])]
+        self.follower.state(connected, "; ".join(words))
 
 
 def unreached(host: str, port: int, error: OSError) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from agent.courier.acks import covered
+from agent.courier.acks import Covered, covered
 from agent.courier.mqtt import FAILED, NO_SUBSCRIBER
 from agent.courier.window import Batch, BatchId, Offer, Window
 from agent.ipc import IpcError, Refused
@@ -17,11 +17,13 @@ from config.limits import (
     COMMAND_BYTES_MAX,
     COMMANDS_PENDING_MAX,
     COURIER_ACKS_PENDING_MAX,
+    COURIER_EPOCH_ACKS_NS,
     COURIER_PROGRESS_NS,
     COURIER_STATE_TEXT_MAX,
     MQTT_ACK_BYTES_MAX,
     S,
 )
+from config.words import Lane
 
 _REASONS = {
     0x80: "unspecified error",
@@ -33,7 +35,7 @@ _REASONS = {
 }
 _HELD = ("stale", "unknown_batch")
 """Refusals after a verified signature that mean: acknowledged before, or not held any more."""
-_LEFT_OVER = ("unknown", "future", "mismatch")
+_LEFT_OVER = ("unknown", "future", "mismatch", "rolled_back")
 """Refusals after a verified signature that a batch of a record that died before can meet."""
 _LANE = re.compile(r"[a-z0-9_-]{1,32}")  # a level of a topic, no wildcard
 
@@ -125,6 +127,7 @@ class Relay:
         self._advanced_ns = now_ns()
         self._dropped_ns = now_ns()
         self._stall_drop = False  # until an acknowledgement, patience does not start again
+        self._epoch_heard_ns = now_ns()  # from when on an epoch nobody waits for is handed on
         self._no_subscriber = False
         self._refusal = ""
         self._ack_problem = ""
@@ -174,7 +177,7 @@ class Relay:
         while True:
             message = await self._acks.get()
             record, what = self.record, covered(message)
-            if record is None or (what is not None and not self.window.awaits(*what)):
+            if record is None or (what is not None and not self._of_use(what)):
                 continue
             try:
                 await record.call("ack", message=message)
@@ -184,6 +187,17 @@ class Relay:
                 continue
             else:
                 self._ack_believed(message)
+
+    def _of_use(self, what: Covered) -> bool:
+        """Something waits for it; or it is of an epoch, once in a while: it may be a later one than
+        the record knows, which was put back from an older copy then."""
+        if self.window.awaits(*what):
+            return True
+        now_ns = self._now_ns()
+        if what.lane != Lane.EPOCH or now_ns < self._epoch_heard_ns:
+            return False
+        self._epoch_heard_ns = now_ns + COURIER_EPOCH_ACKS_NS
+        return True
 
     async def forward_commands(self) -> None:
         """Hand commands to the record, for ever. What becomes of one is on record, not here."""

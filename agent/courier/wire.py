@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from config.limits import MQTT_UNSENT_BYTES_MAX
+from config.limits import MQTT_CLOSE_NS, MQTT_UNSENT_BYTES_MAX, S
 
 _PUBLISH_AT_QOS_2 = 0x34  # 3.3.1: type 3, and QoS in bits 2 and 1; 3 is malformed, and as bad
 
@@ -69,6 +69,7 @@ class Wire(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._inbox = bytearray()
         self._lost = False
+        self._patience: asyncio.TimerHandle | None = None
         self.on_bytes: Callable[[], None] | None = None
         self.on_lost: Callable[[str], None] | None = None
         self.writable = True
@@ -95,6 +96,8 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The other end is gone."""
         self.gone.set()
+        if self._patience is not None:
+            self._patience.cancel()
         why = str(exc) or type(exc).__name__ if exc else "the broker closed the connection"
         self._end(why)
 
@@ -154,7 +157,13 @@ class Wire(asyncio.Protocol):
         return -1
 
     def close(self) -> None:
-        """Flush what was written and close."""
+        """Flush what was written and close; what does not go out in time is thrown away.
+
+        A peer that vanished without a word takes nothing: each connection to it would stay, with
+        all that was written to it, for as long as the kernel tries.
+        """
         self._lost = True
-        if self._transport is not None:
+        if self._transport is not None and self._patience is None and not self.gone.is_set():
             self._transport.close()
+            loop = asyncio.get_running_loop()
+            self._patience = loop.call_later(MQTT_CLOSE_NS / S, self._transport.abort)

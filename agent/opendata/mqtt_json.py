@@ -38,6 +38,7 @@ from config.opendata_limits import (
     OPENDATA_BIRTH_NS_MIN,
     OPENDATA_LIST_BYTES_MAX,
     OPENDATA_LIST_WAIT_NS,
+    OPENDATA_REFUSED_NS,
     OPENDATA_STALL_NS,
     OPENDATA_TICK_NS,
 )
@@ -101,6 +102,7 @@ class Board:
         self._birth_ns = 0
         self._birth_at_ns = 0
         self._answer_ns = 0
+        self._again_ns = 0  # when what was refused was tried again
         self._said = ""
         self._notifier = Notifier()
 
@@ -375,6 +377,9 @@ class Board:
         while True:
             now_ns = time.monotonic_ns()
             self._out.tick()
+            if now_ns - self._again_ns >= OPENDATA_REFUSED_NS:
+                self._again_ns = now_ns
+                self._out.again()
             self._pump()
             self._moved.set()
             if self._birth_at_ns and now_ns >= self._birth_at_ns:

@@ -21,12 +21,14 @@ class Outbox:
 
     def __init__(self) -> None:
         self._waiting: tuple[dict[str, Make], ...] = ({}, {}, {}, {})
-        self._under_way: dict[int, str] = {}  # message id -> key
+        self._under_way: dict[int, tuple[str, int, Make]] = {}  # by message id
+        self._refused: dict[str, tuple[int, Make]] = {}  # by the broker, for now
         self._sent: dict[str, bytes] = {}  # key -> digest of what the broker has, of states
         self._budget = OPENDATA_TICK_MESSAGES
 
     def put(self, key: str, rank: int, make: Make) -> None:
         """A key has something new. It keeps the better of two places."""
+        self._refused.pop(key, None)
         for other, waiting in enumerate(self._waiting):
             if key in waiting:
                 if other <= rank:
@@ -46,12 +48,13 @@ class Outbox:
     def pump(self, send: Callable[[str, bytes], int | None], window: int, bytes_max: int) -> int:
         """Send what may go now; how many were too large for this broker."""
         large = 0
-        for waiting in self._waiting:
+        for rank, waiting in enumerate(self._waiting):
             while waiting and self._budget > 0:
                 if len(self._under_way) >= min(window, OPENDATA_WINDOW):
                     return large
                 key = next(iter(waiting))
-                made = waiting[key](key)
+                make = waiting[key]
+                made = make(key)
                 if made is None or len(made[1]) + len(made[0]) + 64 > bytes_max:
                     large += made is not None
                     del waiting[key]
@@ -65,16 +68,24 @@ class Outbox:
                     return large
                 del waiting[key]
                 self._budget -= 1
-                self._under_way[mid] = key
+                self._under_way[mid] = (key, rank, make)
                 self._sent[key] = digest
         return large
 
     def acknowledged(self, mid: int, *, taken: bool) -> bool:
         """The broker answered; whether the message was ours."""
-        key = self._under_way.pop(mid, None)
-        if key is not None and not taken:
+        sent = self._under_way.pop(mid, None)
+        if sent is not None and not taken:
+            key, rank, make = sent
             self._sent.pop(key, None)
-        return key is not None
+            self._refused[key] = (rank, make)
+        return sent is not None
+
+    def again(self) -> None:
+        """What the broker refused is tried once more: a quota, or an access list, may be mended."""
+        refused, self._refused = self._refused, {}
+        for key, (rank, make) in refused.items():
+            self.put(key, rank, make)
 
     def forget(self, key: str) -> None:
         """It goes again, even if it is the same."""
@@ -85,4 +96,5 @@ class Outbox:
         for waiting in self._waiting:
             waiting.clear()
         self._under_way.clear()
+        self._refused.clear()
         self._sent.clear()

@@ -230,10 +230,18 @@ class Ingest:
         """A gateway's heads with what is held; nothing of it is kept or answered."""
         known = self._known[beat.gateway]
         waited = known.tails.waits
-        for finding in known.tails.beat(beat, known.history):
+        findings = known.tails.beat(beat, known.history)
+        for finding in findings:
             self._find(beat.gateway, finding)
+        if any(finding.code == "rolled_back" for finding in findings):
+            self._remind(beat.gateway)
         if waited or known.tails.waits:
             self._group.tails.add(beat.gateway)  # the next one may come to another receiver
+
+    def _remind(self, gateway: str) -> None:
+        """Acknowledge the newest epoch once more: a record that was put back learns of it so."""
+        history = self._history(gateway)
+        self._group.touched.add((gateway, history.first_of(history.newest), Lane.EPOCH))
 
     def _judge(self, held: Held) -> None:
         opened, gateway, group = held.opened, held.gateway, self._group
@@ -269,6 +277,8 @@ class Ingest:
             group.touched.update(
                 (gateway, batch.epoch, lane) for lane in history.lanes(batch.epoch)
             )
+            if history.is_taken(batch.seq, batch.epoch):
+                self._remind(gateway)
         self._note("batch", opened, events=events)
 
     def _decode(self, gateway: str, opened: Opened) -> tuple[int | None, tuple[EventRecord, ...]]:

@@ -99,6 +99,7 @@ class PostgreSql:
         self._read_only = read_only
         self._room_until_ns = 0
         self._met: set[str] = set()  # gateways that have a row
+        self._doubt = ""  # what the server said of a commit that is none
         try:
             self._connection = self._connect()
             if read_only:
@@ -112,6 +113,7 @@ class PostgreSql:
         given = conninfo_to_dict(self._where)
         connection = psycopg.connect(**{**_PATIENCE, **given}, autocommit=True)
         connection.read_only = self._read_only
+        connection.add_notice_handler(self._noticed)
         # What is acknowledged survives a power cut, whatever the server's default says.
         connection.execute("set synchronous_commit = on")
         connection.execute(f"set lock_timeout = {RECEIVER_LOCK_NS // MS}")
@@ -121,6 +123,12 @@ class PostgreSql:
         with self._connection.transaction():
             self._connection.execute("select pg_advisory_xact_lock(%s)", (_PREPARING,))
             self._connection.execute(_SCHEMA)
+
+    def _noticed(self, notice: psycopg.errors.Diagnostic) -> None:
+        """A commit that an operator, or a timeout, did not let wait for its standby ends well,
+        with a warning: "might not have been replicated". It is not to be acknowledged."""
+        if notice.severity_nonlocalized == "WARNING":
+            self._doubt = notice.message_primary or "a warning"
 
     def close(self) -> None:
         """End the connection."""
@@ -161,6 +169,9 @@ class PostgreSql:
                     self._reconnect()
                 with self._connection.transaction():
                     yield
+                    self._doubt = ""
+                if self._doubt:
+                    raise StoreFailed(f"committed with a warning: {self._doubt}")
         except StoreFailed:  # perhaps it is another database now, or the clock went back
             self._room_until_ns = 0
             self._met.clear()

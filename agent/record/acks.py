@@ -13,6 +13,7 @@ from agent.uplink.ack import Ack, open_ack
 from agent.uplink.batch import hash_of
 from agent.uplink.cose import Trust
 from agent.uplink.errors import UplinkError
+from config.words import Lane
 
 Read = Callable[[Number], Awaitable[bytes | None]]
 
@@ -25,7 +26,8 @@ async def take_ack(
 
     Codes: "no_platform_key", those of open_ack(), "foreign", "unknown" (no such epoch or lane),
     "future" (a number that was not sealed yet), "mismatch" (of other bytes), "stale",
-    "unknown_batch" (sealed once, and not held any more).
+    "unknown_batch" (sealed once, and not held any more), "rolled_back" (of a later epoch than the
+    open one: this record is older than what was received of this gateway).
     """
     if not len(trust):
         raise Refused("no_platform_key", "no platform key is pinned (keys/platform.pub)")
@@ -60,6 +62,12 @@ def _number(ack: Ack, shelf: Shelf) -> tuple[Number, bool]:
     an epoch that is closed, its word covers all that we hold of the lane.
     """
     ordinal = shelf.ordinal(ack.epoch)
+    if ordinal is None and ack.lane == Lane.EPOCH and ack.seq > shelf.now:
+        raise Refused(
+            "rolled_back",
+            f"the platform holds epoch {ack.seq} of this gateway, this record is at {shelf.now}: "
+            "an older copy of it was put back, or another machine has this gateway's key",
+        )
     if ordinal is None:
         raise Refused("unknown", f"epoch {ack.epoch.hex()} is not ours")
     ends = shelf.ends(ack.lane, ordinal)

@@ -17,6 +17,7 @@ class ClockWatch:
     """Looked at several times a second."""
 
     def __init__(self, boot: bytes, now: Now) -> None:
+        self.stepped_ns = 0  # how far it was set in all since it was set first
         self._boot = boot
         self._last = now
 
@@ -39,3 +40,4 @@ class ClockWatch:
         }  # fmt: skip
         if tell(body, now) is not None:
             self._last = now
+            self.stepped_ns += by_ns if event == "clock_stepped" else 0

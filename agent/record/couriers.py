@@ -21,7 +21,7 @@ from agent.record.shelf import Shelf
 from agent.record.store import Row, Store
 from agent.record.survey import Place
 from agent.record.told import Told
-from agent.record.unsigned import Said, notice_of, take_delivered
+from agent.record.unsigned import Notices, Said, take_delivered
 from config.limits import (
     COURIER_ABSENT_NS,
     COURIER_LATEST_POLLS_MAX,
@@ -59,6 +59,7 @@ class Couriers:
         self._followers: dict[Connection, Courier] = {}
         self._refusals: dict[str, int] = {}
         self._said = Said()
+        self._notices = Notices()
         self._started_ns = house.settings.clock.mono_ns()
         field = Field(house.field, house.told.ask)
         self.desk = Desk(
@@ -103,7 +104,8 @@ class Couriers:
         connection.on_close.append(lambda: self._left(connection))
         courier.follow(connection)
         asyncio.get_running_loop().call_soon(self.pump)  # after the answer
-        return {"gateway": self._house.settings.site.gateway}
+        gateway = self._house.settings.site.gateway
+        return {"gateway": gateway, "notices": self._notices.of(courier.name)}
 
     def _left(self, connection: Connection) -> None:
         courier = self._followers.pop(connection, None)
@@ -130,6 +132,8 @@ class Couriers:
                 shelf=self._shelf, ring=self._house.journal.ring, read=self._read,
             )  # fmt: skip
         except Refused as e:
+            if e.code == "rolled_back":
+                self._house.fault("record.rolled_back", e.text)
             if e.code not in ("stale", "busy"):
                 self._refused(f"{courier.name}: ack_refused: {e.code}")
             raise
@@ -198,7 +202,7 @@ class Couriers:
 
     def _notice(self, connection: Connection, message: Message) -> Message:
         name = self._of(connection).name
-        self._house.told.ask(name, notice_of(message), self._house.field())
+        self._house.told.ask(name, self._notices.take(name, message), self._house.field())
         return {}
 
     def _fault(self, courier: Courier, text: str) -> None:
@@ -265,7 +269,7 @@ class Couriers:
         for name in self._house.told.duty:
             courier = self._all.get(name)
             if courier is not None and courier.unsigned:
-                courier.tell({"e": "duty_answered", "mono_ns": mono_ns})
+                courier.tell({"e": "duty_answered", "mono_ns": mono_ns}, keeps=True)
 
     def tell(self, message: Message) -> None:
         """Say something that is no batch to those whose destination checks signatures."""

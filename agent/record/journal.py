@@ -223,19 +223,27 @@ class Journal:
         self._tell()
         self._pump(self._files[Db.TELEMETRY])
 
-    def _use_reserve(self, file: _File) -> None:
-        """The events' disk is full: delete the file that held room for them, and go on."""
-        self._reserve_out = True
-        self._reserve_ns = self._mono_ns() + RESERVE_LOOK_NS
+    def _use_reserve(self, file: _File, *, full: bool) -> None:
+        """The events' disk is full, or perhaps full for us: delete the file that held room for
+        them, and go on."""
 
-        def released(_result: None, error: Exception | None) -> None:
+        def job(_store: Store) -> bool:
+            out = full or self._reserve.low()
+            if out:
+                self._reserve.release()
+            return out
+
+        def released(out: bool | None, error: Exception | None) -> None:
             file.busy = False
             if error is not None:
                 raise error
-            file.retry_ns = 0
+            if out:
+                self._reserve_out = True
+                self._reserve_ns = self._mono_ns() + RESERVE_LOOK_NS
+                file.retry_ns = 0
             self._pump(file)
 
-        file.busy = file.worker.submit(lambda _store: self._reserve.release(), released)
+        file.busy = file.worker.submit(job, released)
 
     def _pump(self, file: _File) -> None:
         if file.busy or not file.open or self._mono_ns() < file.retry_ns:
@@ -274,11 +282,12 @@ class Journal:
         file.error = f"{file.db}.db: {error}"
         file.retry_ns = self._mono_ns() + DISK_RETRY_NS
         full = getattr(error, "sqlite_errorcode", 0) == _SQLITE_FULL
+        damage = is_damage(error)
         file.reopen = not full
-        if full and file.db is Db.EVENTS and not self._reserve_out:
-            self._use_reserve(file)
+        if file.db is Db.EVENTS and not self._reserve_out and not damage:
+            self._use_reserve(file, full=full)
         self._tell()
-        if is_damage(error):
+        if damage:
             file.busy = True  # nothing more goes into this file
             why = f"{file.error}: the file is damaged and will be set aside"
             marked = file.worker.submit(

@@ -217,10 +217,15 @@ class Courier:
                 return
             self._flight.add(number, hash_of(row.data), len(row.data))
 
-    def tell(self, message: dict[str, Any]) -> None:
-        """Say something that is not a batch: lost when nobody is connected."""
+    def tell(self, message: dict[str, Any], *, keeps: bool = False) -> None:
+        """Say something that is not a batch: lost when nobody is there, or connected.
+
+        keeps: the courier keeps it until its destination is reached.
+        """
         outlet = self._outlet
-        if outlet is None or not self.connected or outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
+        if outlet is None or outlet.unsent_bytes > COURIER_UNSENT_BYTES_MAX:
+            return
+        if not self.connected and not keeps:
             return
         if not outlet.send(message):
             self.leave(outlet)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from config.limits import RESERVE_BYTES, RESERVE_LOW_BYTES
+from config.limits import RESERVE_BYTES, RESERVE_LOW_BYTES, RESERVE_PROBE_BYTES
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -58,8 +58,27 @@ class Reserve:
             self._path.unlink(missing_ok=True)
 
     def low(self) -> bool:
-        """Whether the disk is as good as full."""
+        """Whether the disk is as good as full, or we may have no more of it."""
         try:
-            return self._free(self._path.parent) < RESERVE_LOW_BYTES
+            return self._free(self._path.parent) < RESERVE_LOW_BYTES or self._refused()
         except OSError:
             return False
+
+    def _refused(self) -> bool:
+        """Whether there is no room for us where the disk says that there is: a quota.
+
+        SQLite has no word for that: it says that there was an error, as of a disk that dies.
+        """
+        probe = self._path.with_name(self._path.name + ".probe")
+        try:
+            fd = os.open(probe, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, RESERVE_PROBE_BYTES)
+            finally:
+                os.close(fd)
+        except OSError as e:
+            return e.errno in _NO_ROOM
+        finally:
+            with contextlib.suppress(OSError):  # as release()
+                probe.unlink(missing_ok=True)
+        return False

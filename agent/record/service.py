@@ -356,8 +356,10 @@ class Service:
     async def _evict(self, db: Db) -> None:
         """Declare what has to go; `_delete` removes it once that is on disk."""
         now = self._clock.now()
-        # Nobody's word but a time server's makes events old enough to go: a clock may jump.
-        wall_ns = now.wall_ns if now.clock is ClockState.SYNCHRONISED else 0
+        # Nobody's word but a time server's makes events old enough to go: a clock may jump. And not
+        # even its word moves on at once: the years that were left out made nothing old.
+        ahead_ns = max(0, self._watch.stepped_ns)
+        wall_ns = now.wall_ns - ahead_ns if now.clock is ClockState.SYNCHRONISED else 0
         if any(of is db for of, _ in self._cutting.values()):
             return
         cuts = await self.journal.ask_quietly(db, lambda store: plan_cuts(store, db, wall_ns))

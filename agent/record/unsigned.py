@@ -83,9 +83,27 @@ def _is_plain(body: Any) -> bool:
     )
 
 
-def notice_of(message: Message) -> str:
-    """The text of a duty check that a courier passes on; no text ends it. Raises Refused."""
-    topic, text = message.get("topic"), message.get("text")
-    if topic not in TOPICS or not isinstance(text, str):
-        raise Refused("malformed", f"expected a topic ({', '.join(TOPICS)}) and a text")
-    return text[:COURIER_STATE_TEXT_MAX]
+class Notices:
+    """What couriers show on the site, for a courier that starts again while it stands."""
+
+    def __init__(self) -> None:
+        self._standing: dict[str, dict[str, tuple[str, Mapping[str, Any]]]] = {}
+
+    def take(self, courier: str, message: Message) -> str:
+        """The text of {topic, text, memory}; no text ends it. Raises Refused."""
+        topic, text, memory = (message.get(key) for key in ("topic", "text", "memory"))
+        if topic not in TOPICS or not isinstance(text, str) or not _is_plain(memory):
+            words = ", ".join(TOPICS)
+            raise Refused("malformed", f"expected a topic ({words}), a text and a small flat map")
+        assert isinstance(memory, Mapping)
+        text = text[:COURIER_STATE_TEXT_MAX]
+        standing = self._standing.setdefault(courier, {})
+        if text:
+            standing[topic] = (text, memory)
+        else:
+            standing.pop(topic, None)
+        return text
+
+    def of(self, courier: str) -> list[list[Any]]:
+        """[topic, text, memory] of what stands."""
+        return [[topic, *row] for topic, row in self._standing.get(courier, {}).items()]

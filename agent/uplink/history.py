@@ -267,6 +267,19 @@ class History:
             return top, chain.pending[seq].hash
         return top, chain.held_hash if seq == chain.held else b""
 
+    @property
+    def newest(self) -> int:
+        """The highest ordinal of an epoch that is held, -1 for none."""
+        return max(self._ordinals, default=-1)
+
+    def is_taken(self, ordinal: int, epoch: bytes) -> bool:
+        """Whether another epoch was held first under an ordinal: this one counts it again."""
+        return self._ordinals.get(ordinal, epoch) != epoch
+
+    def first_of(self, ordinal: int) -> bytes:
+        """The epoch that was held first under an ordinal."""
+        return self._ordinals[ordinal]
+
     def named_heads(self) -> set[tuple[str, Head]]:
         """(lane, its last batch) as the epochs name them that came later."""
         return {item for epoch in self._epochs.values() for item in epoch.heads.items()}

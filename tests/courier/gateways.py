@@ -42,9 +42,9 @@ class Gateway:
     def trust(self, path: Path) -> None:
         add_to_trust(path, trust_entry(PublicKey(self.signer.public), self.name))
 
-    def epoch(self) -> tuple[str, bytes]:
+    def epoch(self, epoch_id: bytes = b"") -> tuple[str, bytes]:
         self.ordinal += 1
-        self.epoch_id = bytes([self.ordinal + 1]) * 8
+        self.epoch_id = epoch_id or bytes([self.ordinal + 1]) * 8
         data = encode_epoch(EpochData("start" if self.ordinal else "first", dict(self.heads)))
         message = self._seal("epoch", self.ordinal, self._epoch_hash, Codec.CBOR, data)
         self._epoch_hash = hash_of(message)

@@ -317,6 +317,18 @@ def test_no_receiver_answers() -> None:
     assert not world.session.path[0]
 
 
+def test_a_receiver_that_takes_connections_and_ends_them_gives_way_too() -> None:
+    world = World(receivers=2)
+    world.session.disconnected()
+    world.session.disconnected()  # its shell says so twice
+    assert world.session.receiver == 1
+    world.session.connected(world.now_ns)
+    world.answer()
+    world.session.disconnected()
+    assert world.session.receiver == 1, "it had answered: this one again"
+    assert world.events == [("failover", {"receiver": 2})]
+
+
 def test_a_nak_tells_the_time_and_the_stamp_follows() -> None:
     world = World()
     world.answer()

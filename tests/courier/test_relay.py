@@ -173,6 +173,18 @@ def test_a_broker_that_owes_a_puback_is_left() -> None:
     assert w.connect().sent == [("embergate/1/g/up/fire", b"data")]
 
 
+def test_a_later_epoch_than_the_record_has_reaches_it_and_a_flood_of_them_does_not() -> None:
+    w = World()
+    w.connect()
+    w.record.answers = [Refused("rolled_back", "")]
+    w.acks(*(ack_message("epoch", n, b"another!") for n in range(20)))
+    assert len(w.record.heard) == 1
+    assert w.relay.state() == (True, "an acknowledgement was refused by the record: rolled_back")
+    w.now_ns += S
+    w.acks(ack_message("epoch", 9, b"another!"), ack_message("event", 9, b"another!"))
+    assert w.record.heard[1:] == [ack_message("epoch", 9, b"another!")]
+
+
 @pytest.mark.parametrize("code", ["stale", "unknown_batch"])
 def test_an_acknowledgement_whose_reply_was_lost_does_not_go_out_for_ever(code: str) -> None:
     w = World()

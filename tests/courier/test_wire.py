@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.courier import wire
 from agent.courier.post import unreached
 from agent.courier.wire import PacketGuard, PacketNotAskedFor, PacketTooLarge, Wire
-from config.limits import MQTT_UNSENT_BYTES_MAX
+from config.limits import MQTT_UNSENT_BYTES_MAX, MS
 
 
 def packet(body: int) -> bytes:
@@ -100,3 +101,31 @@ def test_a_destination_that_does_not_answer_is_a_fault_with_a_reason() -> None:
     assert unreached("192.0.2.20", 5200, TimeoutError()) == "192.0.2.20:5200: no answer"
     refused = ConnectionRefusedError(111, "Connection refused")
     assert "Connection refused" in unreached("192.0.2.20", 5200, refused)
+
+
+def test_a_connection_to_a_peer_that_vanished_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes nothing more and says nothing: what was written is not kept for it."""
+    monkeypatch.setattr(wire, "MQTT_CLOSE_NS", 50 * MS)
+
+    async def story() -> None:
+        async def vanished(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # -- a socket has it
+            peers.append(writer)
+
+        peers: list[asyncio.StreamWriter] = []
+        server = await asyncio.start_server(vanished, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        made = Wire(4_096)
+        await asyncio.get_running_loop().create_connection(lambda: made, "127.0.0.1", port)
+        for _ in range(12):
+            made.send(bytes(1 << 20))
+        made.close()
+        async with asyncio.timeout(5):
+            await made.gone.wait()
+        for peer in peers:
+            peer.transport.abort()
+        server.close()
+
+    asyncio.run(story())

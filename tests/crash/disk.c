@@ -6,6 +6,7 @@
  * and with what, and whether the disk hangs. The log and the page lie outside the directory.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,6 +37,8 @@ struct control {        /* tests/crash/disk.py, Control */
     uint32_t failed;    /* calls that were made to fail */
     uint64_t free_bytes; /* what statvfs says is left; all ones: the truth */
     uint32_t lies;      /* 1: syncs say that they are done, and do nothing */
+    uint32_t padding;
+    uint64_t quota;     /* files may take so many bytes in all; 0: no limit. statvfs knows nothing */
 };
 
 struct entry {          /* of the log; `size` bytes follow */
@@ -141,6 +145,38 @@ static int order(int kind) {
     return 0;
 }
 
+static uint64_t used_below(const char *path) {
+    uint64_t bytes = 0;
+    DIR *at = opendir(path);
+    for (struct dirent *one; at && (one = readdir(at));) {
+        char whole[512];
+        struct stat found;
+        if (!strcmp(one->d_name, ".") || !strcmp(one->d_name, ".."))
+            continue;
+        snprintf(whole, sizeof whole, "%s/%s", path, one->d_name);
+        if (lstat(whole, &found))
+            continue;
+        bytes += S_ISDIR(found.st_mode) ? used_below(whole) : (uint64_t)found.st_blocks * 512;
+    }
+    if (at)
+        closedir(at);
+    return bytes;
+}
+
+static int over_quota(int fd, uint64_t end) { /* would a file that ends there be too much? */
+    struct stat found;
+    if (!control->quota || fstat(fd, &found) || end <= (uint64_t)found.st_size)
+        return 0;
+    return used_below(root) + end - found.st_size > control->quota;
+}
+
+#define QUOTA(fd, end)                      \
+    if (over_quota(fd, end)) {              \
+        pthread_mutex_unlock(&lock);        \
+        errno = EDQUOT;                     \
+        return -1;                          \
+    }
+
 #define BEGIN(kind)                         \
     pthread_mutex_lock(&lock);              \
     int failure = order(kind);              \
@@ -219,6 +255,7 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
     if (!known(fd))
         return next_pwrite(fd, data, size, offset);
     BEGIN(WRITE);
+    QUOTA(fd, offset + size);
     ssize_t done = next_pwrite(fd, data, size, offset);
     if (done > 0 && files[fd].inode != (uint64_t)-1)
         say(WRITE, files[fd].inode, offset, data, done);
@@ -234,6 +271,7 @@ ssize_t write(int fd, const void *data, size_t size) {
         return next_write(fd, data, size);
     BEGIN(WRITE);
     off64_t offset = lseek64(fd, 0, SEEK_CUR);
+    QUOTA(fd, offset + size);
     ssize_t done = next_write(fd, data, size);
     if (done > 0 && files[fd].inode != (uint64_t)-1)
         say(WRITE, files[fd].inode, offset, data, done);
@@ -259,6 +297,8 @@ int posix_fallocate64(int fd, off64_t offset, off64_t size) {
         return next_fallocate(fd, offset, size);
     pthread_mutex_lock(&lock);
     int failure = order(TRUNCATE);
+    if (!failure && over_quota(fd, offset + size))
+        failure = EDQUOT;
     int done = failure ? failure : next_fallocate(fd, offset, size);
     if (!done && !fstat(fd, &found))
         say(TRUNCATE, files[fd].inode, found.st_size, NULL, 0);

@@ -64,6 +64,8 @@ class Control(ctypes.LittleEndianStructure):
         ("failed", ctypes.c_uint32),
         ("free_bytes", ctypes.c_uint64),
         ("lies", ctypes.c_uint32),
+        ("padding", ctypes.c_uint32),
+        ("quota", ctypes.c_uint64),
     )
 
     calls: int
@@ -76,6 +78,7 @@ class Control(ctypes.LittleEndianStructure):
     failed: int
     free_bytes: int
     lies: int
+    quota: int
 
     @classmethod
     def at(cls, path: Path) -> Control:

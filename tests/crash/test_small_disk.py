@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from buildings import MEMORY, Broken, Building, Nursery
+from buildings import MEMORY, Broken, Building, Nursery, building
 from disk import Kind
 from test_failing import alive, fire_leaves, said
 
@@ -120,6 +120,54 @@ def test_a_small_disk_that_is_full_and_then_read_only(shim: Path) -> None:
                 await test(disk, nursery)
 
     asyncio.run(run())
+
+
+def test_a_quota_that_is_used_up_is_a_full_disk_though_sqlite_calls_it_an_error(
+    shim: Path,
+) -> None:
+    """EDQUOT: the disk has room and says so, and takes nothing more from us."""
+
+    async def run() -> None:
+        async with asyncio.timeout(60), Nursery(shim) as nursery, building(nursery, 1) as made:
+            reserve = made.state / "record" / "reserve"
+            await made.start()
+            await made.join()
+            await until(lambda: room(reserve) >= RESERVE_BYTES, "the reserve", made)
+            await made.talk()
+            made.control.quota = used(made.state) + 32 * 1_024
+            assert made.field is not None
+            field = made.field
+            for _ in range(30):
+                await made.talk(lane="event")
+            await fire_leaves(made)
+            await field.until(lambda: field.durable >= made.said, 20)
+            assert not reserve.exists(), "events live on what it held"
+            await said(made)
+            made.control.quota = 0
+            await heals(made)
+            await made.kill()
+            await made.finish()
+            reserve.write_bytes(bytes(RESERVE_BYTES))
+            made.disk.settle()
+            field = made.field
+            made.control.quota = used(made.state)  # and so it is when it starts
+            promised = field.durable
+            await made.start()
+            await made.join(patient=True)  # telemetry has no such reserve
+            assert made.said >= promised, "it knows them all"
+            for _ in range(30):
+                await made.talk(lane="event")
+            await fire_leaves(made)
+            field = made.field
+            await field.until(lambda: field.durable >= made.said, 20)
+            assert not reserve.exists()
+            await made.kill()
+
+    asyncio.run(run())
+
+
+def used(directory: Path) -> int:
+    return sum(room(path) for path in directory.rglob("*") if path.is_file())
 
 
 async def said_read_only(made: Building) -> None:

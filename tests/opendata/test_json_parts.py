@@ -129,6 +129,33 @@ def test_a_fire_goes_first_and_each_key_waits_once_with_its_latest() -> None:
     assert len(sent) == OPENDATA_WINDOW + 7
 
 
+def test_what_the_broker_refuses_goes_again_later_unless_there_is_something_newer() -> None:
+    box = Outbox()
+    sent: list[tuple[str, bytes]] = []
+
+    def send(topic: str, payload: bytes) -> int:
+        sent.append((topic, payload))
+        return len(sent)
+
+    box.put("zone", LOUD, lambda key: (key, b"fire"))
+    box.put("status", LOUD, lambda key: (key, b"online"))
+    box.pump(send, 100, 1_000)
+    for mid in (1, 2):
+        box.acknowledged(mid, taken=False)
+    box.pump(send, 100, 1_000)
+    assert len(sent) == 2, "not at once"
+    box.put("status", LOUD, lambda key: (key, b"offline"))
+    box.again()
+    box.pump(send, 100, 1_000)
+    assert sorted(sent[2:]) == [("status", b"offline"), ("zone", b"fire")]
+    for mid in (3, 4):
+        box.acknowledged(mid, taken=mid == 3)
+    box.connection_lost()
+    box.again()
+    box.pump(send, 100, 1_000)
+    assert len(sent) == 4
+
+
 def test_at_most_so_many_in_a_tick_and_nothing_that_is_too_large() -> None:
     box = Outbox()
     count = 0

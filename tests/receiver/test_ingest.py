@@ -392,3 +392,30 @@ def test_monotonic_time_that_runs_back_is_a_remark(world: World) -> None:
     world.take(first, second, g.events("event", "b"))
     found = report(world.store)
     assert (found["findings"], [r["code"] for r in found["remarks"]]) == ([], ["clock_regression"])
+
+
+def test_a_record_that_was_put_back_from_a_copy_is_said_and_told(world: World) -> None:
+    """Until its epochs have passed those that are held: with every heartbeat, and to itself."""
+    g, copy = world.gateway, Gateway()
+    for _ in range(5):
+        world.take(g.epoch())
+    newest, late = g.epoch_id, g.heartbeat(60)
+    world.take(g.heartbeat(600), late)
+    for _ in range(2):
+        copy.epoch()
+    acks = world.take(copy.epoch(b"restored"))
+    assert acks["test-0417", newest, "epoch"].seq == 4, "the gateway's own record learns of it"
+    withheld = copy.events("fire", "withheld")
+    for n in range(3):
+        world.restart()
+        assert [key[1] for key in world.take(copy.heartbeat(10 + 60 * n))] == [newest]
+        assert world.take(late) == {}, "what is late or sent again changes nothing"
+    found = {f["code"]: f for f in report(world.store)["findings"]}
+    assert set(found) == {"epoch_fork", "rolled_back", "tail_missing"}
+    assert found["rolled_back"]["count"] == 3
+    assert "from 2 again and was at 4" in found["rolled_back"]["text"]
+    assert found["tail_missing"]["lane"] == "fire"
+    world.take(withheld)
+    copy.ordinal = 4
+    world.take(copy.epoch())
+    assert world.take(copy.heartbeat(5)) == {}, "past it, heartbeats are as ever"

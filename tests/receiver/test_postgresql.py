@@ -6,10 +6,12 @@ import asyncio
 import random
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from brokers import mosquitto, short_dir, until
 from databases import PostgreSqlServer
@@ -179,6 +181,47 @@ def test_nothing_acknowledged_is_lost_when_the_database_dies_and_comes_back(
         postgresql.start()
     assert p.seqs(take(one, second)) == {("gw-0", "event"): 1}
     assert (p.report()["batches"], p.report()["findings"]) == (3, [])
+    p.close()
+
+
+def test_a_commit_that_was_not_let_wait_for_its_standby_is_not_acknowledged(
+    postgresql: PostgreSqlServer, tmp_path: Path
+) -> None:
+    p = Platform(postgresql.database(), tmp_path, 1)
+    gateway = p.gateways[0]
+    first, second = gateway.epoch(), gateway.events("fire", "ALARM")
+    take(p.receivers[0], first)
+    came: list[dict[ChainId, Message] | Exception] = []
+
+    def commit() -> None:
+        try:
+            came.append(take(p.receivers[0], second))
+        except StoreFailed as e:
+            came.append(e)
+
+    with psycopg.connect(p.url, autocommit=True) as operator:
+        operator.execute("alter system set synchronous_standby_names = 'a_standby'")
+        operator.execute("select pg_reload_conf()")
+        try:
+            committing = threading.Thread(target=commit)
+            committing.start()
+            # Again until it is over: each of its transactions waits, for a standby that is away.
+            deadline = time.monotonic() + 20
+            while committing.is_alive() and time.monotonic() < deadline:
+                operator.execute(
+                    "select pg_cancel_backend(pid) from pg_stat_activity "
+                    "where wait_event = 'SyncRep'"
+                )
+                committing.join(0.02)
+        finally:
+            operator.execute("alter system reset synchronous_standby_names")
+            operator.execute("select pg_reload_conf()")
+    committing.join(20)
+    assert isinstance(came[0], StoreFailed), came
+    assert "synchronous replication" in str(came[0])
+    acks = take(p.receivers[0], second)  # it was kept here after all: only now it is certain
+    assert p.seqs(acks) == {("gw-0", "fire"): 0}
+    assert [f["what"] for f in p.report()["fires"]] == ["ALARM"]
     p.close()
 
 

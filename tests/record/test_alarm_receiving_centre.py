@@ -17,8 +17,9 @@ from pysiaalarm.event import SIAEvent
 from pysiaalarm.utils.counter import Counter
 from world_record import FieldEnd, InLoop, World, make_plan, run
 
-from agent.courier import dc09
+from agent.courier import dc09, post
 from agent.courier.broker import SettingsProblem
+from config.limits import POST_RECONNECT_NS_MIN
 from config.plan import Courier, encode_plan
 
 KEY = "0123456789ABCDEF"
@@ -158,6 +159,40 @@ def test_the_stand_by_receiver_takes_the_fire_when_the_main_one_is_gone() -> Non
             assert stand_by.codes() in (["KA"], ["FA"]) or main.codes()
             assert len(stand_by.codes()) + len(main.codes()) == 1
         stand_by.stop()
+        world.close()
+
+    run(test, 40)
+
+
+def test_two_receivers_that_are_gone_are_one_fault_with_one_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And not another one with every attempt."""
+    monkeypatch.setattr(post, "POST_RECONNECT_NS_MAX", POST_RECONNECT_NS_MIN)
+    monkeypatch.setattr(post, "POST_GRACE_NS", 0)
+    came: list[bool] = []
+
+    async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(True)
+        await reader.read(65_536)
+        writer.close()
+
+    async def test() -> None:
+        world = World()
+        stand_by = await asyncio.start_server(closes, "127.0.0.1", 0)
+        port = stand_by.sockets[0].getsockname()[1]
+        gone = Receiver(udp=False, key=None)
+        await gone.start()
+        gone.stop()
+        async with site(world, [gone.port, port]) as s:
+            await s.loop.until(lambda: len(came) == 6, 20)
+            texts = [n["text"] for n in s.field.notices if n["source"] == "courier.arc"]
+            assert 1 <= len(texts) <= 4, "the courier's absence, and as each is met at first"
+            assert f":{port}: the other end closed the connection" in texts[-1]
+            assert texts[-1].count("127.0.0.1:") >= 2, "both of them"
+            said = s.loop.service._couriers._said._waiting
+            assert said[("arc", "failover")][1] == 2, said
+        stand_by.close()
         world.close()
 
     run(test, 40)

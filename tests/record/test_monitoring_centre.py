@@ -236,6 +236,32 @@ def test_the_centre_asks_and_the_site_answers() -> None:
     asyncio.run(asyncio.wait_for(test(), 40))
 
 
+def test_a_question_of_the_centre_outlives_the_courier_that_passed_it_on() -> None:
+    async def test() -> None:
+        world = World()
+        async with site(world, Centre()) as s:
+            await s.until(lambda: s.status()["connected"])
+            s.centre.ask(Command.CONTROL, gb.Unit(91, (gb.DutyCheck(10),)))
+            asked = s.loop.service.told.duty
+            await s.until(lambda: "city" in asked)
+            text = asked["city"]
+            await s.stop_courier()
+            await s.until(lambda: not asked)
+            s.start_courier()
+            await s.until(lambda: asked.get("city") == text)
+            await s.say("event", "duty/city", "duty", 2**62, name="city", state="answered")
+            await s.until(lambda: bool(s.centre.units(24)))
+            assert s.centre.units(24)[-1].flags == gb.OPERATION_DUTY_ANSWER
+            await s.until(lambda: not asked)
+            await s.stop_courier()
+            s.start_courier()
+            await s.until(lambda: s.status()["connected"])
+            assert not asked, "it is over"
+        world.close()
+
+    asyncio.run(asyncio.wait_for(test(), 40))
+
+
 def test_a_centre_that_asks_for_a_value_gets_what_was_read_last() -> None:
     async def test() -> None:
         world = World()

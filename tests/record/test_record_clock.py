@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
 from world_record import InLoop, World, both, call, event_at, run, verify
 
 from agent.core.types import ClockState, Now
 from agent.record.clockwatch import ClockWatch
+from agent.record.ring import Db
+from agent.record.store import Store
 from agent.uplink.clocks import Clocks
 from agent.uplink.events import EventRecord, decode_events
 from config.limits import CLOCK_STEP_NS, S
@@ -52,6 +57,47 @@ def test_what_was_sealed_in_1970_is_given_its_time(world: World) -> None:
 
     run(test)
     assert verify(world.state)[0] == 0
+
+
+def test_a_clock_that_is_set_ahead_makes_no_event_old_enough_to_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten years at once, by a time server that is wrong: the year that must stay has not passed."""
+    limits = {"telemetry_bytes": 10**9, "events_bytes": 150_000, "rows_min": 10}
+    monkeypatch.setattr("agent.record.evict.plan_cuts.__kwdefaults__", limits)
+
+    async def test() -> None:
+        async with InLoop(world) as loop:
+            field, end = await both(loop)
+
+            async def looked_at() -> int:
+                """The first event that is held after a look at what may go."""
+                loop.clock.move(31)
+                for _ in range(2):
+                    loop.service.tick()
+                    await asyncio.sleep(0)
+                    while (
+                        await loop.service.journal.ask_quietly(Db.EVENTS, Store.used_bytes) is None
+                    ):
+                        await asyncio.sleep(0.002)  # it was under way when the clock leapt
+                    await loop.until(lambda: not loop.ring.pending(Db.EVENTS))
+                return loop.service.first_of("event")
+
+            for seq in range(1, 61):
+                row = event_at(loop.clock, seq)
+                row[8] = {"text": "x" * 2_500}
+                await call(field, "submit", events=[row])
+            await loop.until(lambda: field.durable == 60)
+            loop.clock.wall += TEN_YEARS_NS
+            for _ in range(3):
+                assert await looked_at() == 0
+            loop.clock.move(400 * 86_400)
+            await loop.until(lambda: loop.service.status_of("platform")["waiting"] == 0)
+            while await looked_at() == 0:  # now it has
+                pass
+            assert not end.findings
+
+    run(test)
 
 
 def test_batches_are_anchors_too(world: World) -> None:

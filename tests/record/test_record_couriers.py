@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -106,6 +107,40 @@ def test_acknowledgements_that_are_not_to_be_believed(world: World) -> None:
             told = [r.body["code"] for o in end.order if o.batch.lane == "event"
                     for r in decode_events(o.batch.data)]  # fmt: skip
             assert sorted(told) == sorted(cases)
+
+    run(test)
+
+
+def test_a_record_that_was_put_back_from_a_copy_learns_of_it(world: World) -> None:
+    """The platform acknowledges a later epoch than there is; nothing else can tell the record."""
+
+    async def starts(times: int) -> tuple[bytes, bytes]:
+        for _ in range(times):
+            async with InLoop(world) as loop:
+                _, end = await both(loop)
+                await loop.until(lambda: loop.service.status_of("platform")["waiting"] == 0)
+                opened = next(o for o in end.order if o.batch.lane == "epoch")
+        return opened.batch.epoch, opened.hash
+
+    async def test() -> None:
+        await starts(1)
+        copy = world.root / "copy"
+        shutil.copytree(world.state, copy)
+        newest, own_hash = await starts(3)
+        shutil.rmtree(world.state)
+        copy.rename(world.state)
+        for path in world.run.iterdir():  # another boot: nothing there remembers
+            path.unlink()
+        async with InLoop(world) as loop:
+            field, end = await both(loop)
+            await loop.until(lambda: loop.service.status_of("platform")["waiting"] == 0)
+            assert "record.rolled_back" not in loop.service.faults
+            assert end.client is not None
+            with pytest.raises(Refused) as caught:
+                await end.client.call("ack", message=end.sealed_ack(newest, "epoch", 3, own_hash))
+            assert caught.value.code == "rolled_back"
+            await field.until(lambda: any("an older copy" in n["text"] for n in field.notices))
+            assert "holds epoch 3" in loop.service.faults["record.rolled_back"]
 
     run(test)
 
