@@ -28,6 +28,7 @@ from agent.courier.dc09_frame import (
     time_text,
 )
 from agent.courier.window import BatchId
+from config.centre_limits import DC09_FIRES_IN_ROW_MAX
 from config.limits import (
     DC09_ERRORS_MAX,
     DC09_LATE_NS,
@@ -112,6 +113,8 @@ class Session:
         self._proved = False
         self._failed = 0  # receivers in a row that did not answer
         self._reached = False  # one answered, and since then not all were silent
+        self._mute = True  # nothing was heard on this connection
+        self._fires = 0  # in a row
         self._beat_due_ns = 0
         self._since_ns = 0  # on this receiver
         self._skew_ns = 0
@@ -150,7 +153,7 @@ class Session:
 
     def connected(self, now_ns: int) -> None:
         """A fresh connection to `receiver`. What was under way goes out again at once."""
-        self._up = True
+        self._up = self._mute = True
         self._decoder = ReplyDecoder(self._keys)
         self._errors = 0
         self._beat_due_ns = self._since_ns = now_ns  # the first sign of life proves the path
@@ -159,7 +162,12 @@ class Session:
         self.tick(now_ns)
 
     def disconnected(self) -> None:
-        """The connection is gone. A sign of life is forgotten, everything else is kept."""
+        """The connection is gone. A sign of life is forgotten, everything else is kept.
+
+        One that was taken and closed without a word is no better than none: nobody is behind it.
+        """
+        if self._up and self._mute:
+            self._next_receiver()
         self._up = False
         if self._flight is not None and self._flight.event is None:
             self._flight = None
@@ -207,7 +215,10 @@ class Session:
         return True
 
     def _fill(self, now_ns: int) -> None:
-        for queue in (self._urgent, self._soon, self._bulk):
+        queues = [self._urgent, self._soon, self._bulk]
+        if self._fires >= DC09_FIRES_IN_ROW_MAX:
+            queues.append(queues.pop(0))
+        for queue in queues:
             ready = next((m for m in queue if m.due_ns <= now_ns), None)
             if ready is not None:
                 queue.remove(ready)
@@ -215,9 +226,8 @@ class Session:
                 return
         if self.receiver and now_ns - self._since_ns >= DC09_RETURN_NS:
             self.receiver = 0
-            self._proved = False
+            self._up = self._proved = False
             self._calls.drop("back to the main receiver")
-            self._up = False
         elif now_ns >= self._beat_due_ns:
             self._begin(_Message(None, None), now_ns)
 
@@ -226,6 +236,7 @@ class Session:
             self._sequence = self._sequence % SEQUENCE_MAX + 1
             message.sequence = self._sequence
         message.tries = tries
+        self._fires = self._fires + 1 if _is_urgent(message) else 0
         self._flight = message
         self._send(message, now_ns)
 
@@ -289,6 +300,7 @@ class Session:
         if reply.account not in ("", self._settings.who.account.upper().lstrip("0")):
             self.counters.errors += 1
             return  # for somebody else
+        self._mute = False
         if reply.answer is Answer.NAK:
             self._nak(message, reply, now_ns)
         elif reply.sequence != message.sequence:
