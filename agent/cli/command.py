@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from agent.cli.words import say
 from agent.courier.broker import SettingsProblem, address
 from agent.courier.mqtt import Dial, Dialer, LinkError, Listener
 from agent.courier.relay import command_topic
+from agent.uplink import check
 from agent.uplink.batch import EPOCH_BYTES
 from agent.uplink.command import (
     NONCE_BYTES,
@@ -40,7 +40,6 @@ from config.limits import (
 
 _LOOPBACK = ("mqtt://127.0.0.1", "mqtt://[::1]", "mqtt://localhost")
 _WAIT_S = 10
-_SITE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # docs/uplink.md, 1: a level of a topic
 
 
 def register(app: typer.Typer) -> None:
@@ -79,7 +78,7 @@ def command(
     """Ask something of a gateway. What became of it comes back in its event lane."""
     language = tongue(lang)
     try:
-        if not _SITE_ID.fullmatch(gateway):
+        if not check.GATEWAY.fullmatch(gateway):
             raise Unusable("gateway", value=gateway)
         wall_ns = time.time_ns()
         made = PlatformCommand(

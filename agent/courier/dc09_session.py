@@ -28,6 +28,7 @@ from agent.courier.dc09_frame import (
     time_text,
 )
 from agent.courier.window import BatchId
+from config.centre_limits import DC09_FIRES_IN_ROW_MAX
 from config.limits import (
     DC09_ERRORS_MAX,
     DC09_LATE_NS,
@@ -113,6 +114,7 @@ class Session:
         self._heard = False  # on this connection
         self._failed = 0  # receivers in a row that did not answer
         self._reached = False  # one answered, and since then not all were silent
+        self._fires = 0  # in a row
         self._beat_due_ns = 0
         self._since_ns = 0  # on this receiver
         self._skew_ns = 0
@@ -220,7 +222,10 @@ class Session:
         return True
 
     def _fill(self, now_ns: int) -> None:
-        for queue in (self._urgent, self._soon, self._bulk):
+        queues = [self._urgent, self._soon, self._bulk]
+        if self._fires >= DC09_FIRES_IN_ROW_MAX:
+            queues.append(queues.pop(0))
+        for queue in queues:
             ready = next((m for m in queue if m.due_ns <= now_ns), None)
             if ready is not None:
                 queue.remove(ready)
@@ -238,6 +243,7 @@ class Session:
             self._sequence = self._sequence % SEQUENCE_MAX + 1
             message.sequence = self._sequence
         message.tries = tries
+        self._fires = self._fires + 1 if _is_urgent(message) else 0
         self._flight = message
         self._send(message, now_ns)
 
@@ -301,6 +307,7 @@ class Session:
         if reply.account not in ("", self._settings.who.account.upper().lstrip("0")):
             self.counters.errors += 1
             return  # for somebody else
+        self._heard = True
         if reply.answer is Answer.NAK:
             self._nak(message, reply, now_ns)
         elif reply.sequence != message.sequence:
@@ -322,7 +329,7 @@ class Session:
     def _done(self, message: _Message, now_ns: int) -> None:
         self._flight = None
         self._failed = 0
-        self._proved = self._reached = self._heard = True
+        self._proved = self._reached = True
         self._tell_receiver()
         self._beat_due_ns = now_ns + self._settings.supervise_ns
         self.counters.confirmed += 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from agent.courier.acks import Covered, covered
 from agent.courier.mqtt import FAILED, NO_SUBSCRIBER
 from agent.courier.window import Batch, BatchId, Offer, Window
 from agent.ipc import IpcError, Refused
+from agent.uplink import check
 from config.limits import (
     BATCH_BYTES_MAX,
     COMMAND_BYTES_MAX,
@@ -37,7 +37,6 @@ _HELD = ("stale", "unknown_batch")
 """Refusals after a verified signature that mean: acknowledged before, or not held any more."""
 _LEFT_OVER = ("unknown", "future", "mismatch", "rolled_back")
 """Refusals after a verified signature that a batch of a record that died before can meet."""
-_LANE = re.compile(r"[a-z0-9_-]{1,32}")  # a level of a topic, no wildcard
 
 
 class Outlet(Protocol):
@@ -72,7 +71,7 @@ def _batch_of(message: dict[str, Any]) -> Batch | None:
     if (
         isinstance(epoch, bytes)
         and isinstance(lane, str)
-        and _LANE.fullmatch(lane)
+        and check.LANE.fullmatch(lane)
         and isinstance(seq, int)
         and isinstance(data, bytes)
         and isinstance(durable, bool)

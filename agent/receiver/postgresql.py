@@ -110,7 +110,7 @@ class PostgreSql:
             raise StoreProblem(f"PostgreSQL: {_said(e)}; expected a receiver's database") from None
 
     def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
-        given = conninfo_to_dict(self._where)
+        given = _address(self._where)
         connection = psycopg.connect(**{**_PATIENCE, **given}, autocommit=True)
         connection.read_only = self._read_only
         connection.add_notice_handler(self._noticed)
@@ -275,6 +275,19 @@ def _failing() -> Iterator[None]:
         raise StoreRefused(_said(e)) from e
     except psycopg.Error as e:
         raise StoreFailed(_said(e)) from e
+
+
+def _address(where: str) -> dict[str, Any]:
+    """The parts of an address. Raises StoreProblem, which quotes nothing: it may hold a password,
+    and one that is not written as in an address reaches into the name of the host."""
+    try:
+        given = conninfo_to_dict(where)
+    except psycopg.Error:
+        given = {"host": "@"}
+    if "@" in str(given.get("host")):
+        text = "the address cannot be read; expected postgresql://USER@HOST/DATABASE"
+        raise StoreProblem(f"PostgreSQL: {text}, a password in ~/.pgpass")
+    return given
 
 
 def _said(error: psycopg.Error) -> str:

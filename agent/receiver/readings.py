@@ -125,9 +125,8 @@ class Tables:
         table = meaning.table
         to_wall_ns = self._to_wall_ns(gateway, batch)
         polls = decode_columns(batch.data, meaning.steps.get, batch.mono_first_ns)
-        for at_ns in (f(p.mono_ns.tolist()) for p in polls for f in (min, max)):
-            if not abs(at_ns + to_wall_ns) < 2**63:
-                raise UplinkError("malformed", "a time is out of range")
+        for part in polls:
+            _check_times(int(part.mono_ns.min()) + to_wall_ns, int(part.mono_ns.max()) + to_wall_ns)
         for poll in polls:
             points = table.polls[poll.poll]
             for s, mono_ns in enumerate(poll.mono_ns.tolist()):
@@ -147,6 +146,8 @@ class Tables:
             raise UplinkError("unknown_table", f"table {batch.table.hex()} is not held")
         table = meaning.table
         to_wall_ns = self._to_wall_ns(gateway, batch)
+        first_ns, last_ns = (at + to_wall_ns for at in (batch.mono_first_ns, batch.mono_last_ns))
+        _check_times(first_ns, last_ns)
         for part in decode_minutes(batch.data, meaning.steps.get):
             for p, point in enumerate(table.polls[part.poll]):
                 if not meaning.steps[part.poll][p]:
@@ -159,9 +160,14 @@ class Tables:
                 n = meaning.row[point]
                 yield Figures(
                     gateway, point, table.names[n], table.units[n],
-                    batch.mono_first_ns + to_wall_ns, batch.mono_last_ns + to_wall_ns,
-                    part.samples, good, low, high, mean,
+                    first_ns, last_ns, part.samples, good, low, high, mean,
                 )  # fmt: skip
+
+
+def _check_times(first_ns: int, last_ns: int) -> None:
+    """Unix times that a column of a file can hold. Raises UplinkError."""
+    if max(abs(first_ns), abs(last_ns)) >= 2**63:
+        raise UplinkError("malformed", "a time is out of range")
 
 
 def kept_batch(message: bytes) -> Batch:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from agent.uplink import check
 from agent.uplink.cose import Signer, Trust, TrustedKey, kid_of
 from config.limits import TRUST_FILE_BYTES_MAX
 
 TRUST_VERSION = 1
-_GATEWAY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class TrustProblem(Exception):  # noqa: N818 -- reaches a person as a problem
@@ -70,7 +69,7 @@ def _entry(where: str, row: Any) -> tuple[bytes, TrustedKey]:
     if row.get("algorithm") != "ed25519":
         raise TrustProblem(f"{where}: expected algorithm 'ed25519', found {row.get('algorithm')!r}")
     gateway = row.get("gateway")
-    if not isinstance(gateway, str) or not _GATEWAY.fullmatch(gateway):
+    if not isinstance(gateway, str) or not check.GATEWAY.fullmatch(gateway):
         raise TrustProblem(f"{where}: expected a gateway id, found {gateway!r}")
     try:
         public = base64.b64decode(row["public"], validate=True)

@@ -56,7 +56,7 @@ class Flight:
 
     def __init__(self) -> None:
         self._batches: dict[Number, tuple[bytes, int]] = {}
-        self.fire = self.bulk = self.bytes = 0
+        self.fire = self.bulk = self.bytes = self.fire_bytes = 0
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -81,7 +81,9 @@ class Flight:
 
     def _count(self, lane: str, one: int, size: int) -> None:
         self.bytes += size
-        self.fire += one * (lane == Lane.FIRE)
+        if lane == Lane.FIRE:
+            self.fire += one
+            self.fire_bytes += size
         self.bulk += one * (lane in _BULK)
 
 
@@ -254,11 +256,19 @@ class Courier:
 
     def _room(self, lane: str) -> bool:
         flight = self._flight
-        # A centre may refuse some fires, or take minutes for a batch: the next one does not wait.
-        fires_max = COURIER_WINDOW_MAX if self.unsigned else COURIER_FIRE_WINDOW
-        if lane == Lane.FIRE and flight.fire < fires_max:
+        if lane == Lane.FIRE and flight.fire < COURIER_FIRE_WINDOW:
             return True
-        others = len(flight) - min(flight.fire, fires_max)
+        if self.unsigned:
+            # A centre may refuse some fires, or take minutes for a batch: the next one does not
+            # wait; nor do they take what events have, however many there are.
+            if lane == Lane.FIRE:
+                return (
+                    flight.fire < COURIER_WINDOW_MAX
+                    and flight.fire_bytes < COURIER_FLIGHT_BYTES_MAX
+                )
+            left = flight.bytes - flight.fire_bytes < COURIER_FLIGHT_BYTES_MAX
+            return left and len(flight) - flight.fire < self._width
+        others = len(flight) - min(flight.fire, COURIER_FIRE_WINDOW)
         if others >= self._width or flight.bytes >= COURIER_FLIGHT_BYTES_MAX:
             return False
         bulk_max = self._width * COURIER_BULK_WINDOW // COURIER_WINDOW

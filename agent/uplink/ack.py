@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.uplink import cbor, check
-from agent.uplink.batch import EPOCH_BYTES, HASH_BYTES, VERSION
+from agent.uplink.batch import EPOCH_BYTES, HASH_BYTES
 from agent.uplink.cose import ACK_TYPE, Signer, Trust
 from agent.uplink.errors import UplinkError
 
@@ -31,7 +31,7 @@ class Ack:
 
 def seal_ack(ack: Ack, signer: Signer) -> bytes:
     """The signed bytes of an acknowledgement."""
-    row = (VERSION, ack.gateway, ack.epoch, ack.lane, ack.seq, ack.hash, ack.wall_ns)
+    row = (check.VERSION, ack.gateway, ack.epoch, ack.lane, ack.seq, ack.hash, ack.wall_ns)
     return signer.sign(ACK_TYPE, cbor.encode(dict(enumerate(row))))
 
 
@@ -41,13 +41,11 @@ def open_ack(message: bytes, trust: Trust) -> Ack:
         raise UplinkError("too_large", f"{len(message)} bytes, at most {ACK_BYTES_MAX}")
     payload, _ = trust.verify(message, ACK_TYPE)
     value = cbor.decode(payload, items_max=32)
-    if type(value) is dict and value.get(0) != VERSION:
-        raise UplinkError("version", f"expected version {VERSION}, found {value.get(0)!r}")
-    fields = check.table(value, "ack", _KEYS, frozenset())
+    fields = check.versioned(value, "ack", _KEYS)
     return Ack(
-        gateway=check.text(fields[1], "gateway", 64),
+        gateway=check.gateway(fields[1]),
         epoch=check.raw(fields[2], "epoch", EPOCH_BYTES),
-        lane=check.text(fields[3], "lane", 32),
+        lane=check.lane(fields[3]),
         seq=check.uint(fields[4], "seq"),
         hash=check.raw(fields[5], "hash", HASH_BYTES),
         wall_ns=check.uint(fields[6], "wall"),

@@ -20,7 +20,6 @@ from config.limits import BATCH_BYTES_MAX, LOSSES_MAX
 if TYPE_CHECKING:  # a courier reads events, and does without cryptography
     from agent.uplink.cose import Signer, Trust
 
-VERSION = 1
 EPOCH_BYTES = 8
 HASH_BYTES = 32
 ZERO_HASH = bytes(HASH_BYTES)
@@ -97,7 +96,7 @@ def hash_of(message: bytes) -> bytes:
 def seal(batch: Batch, signer: Signer) -> bytes:
     """The bytes that are stored, sent and resent. Raises UplinkError "too_large"."""
     payload: dict[int, object] = {
-        _VERSION: VERSION,
+        _VERSION: check.VERSION,
         _GATEWAY: batch.gateway,
         _EPOCH: batch.epoch,
         _LANE: batch.lane,
@@ -136,10 +135,7 @@ def open_batch(message: bytes, trust: Trust) -> Opened:
 def decode_payload(payload: bytes) -> Batch:
     """The payload map of a batch whose signature was verified. Raises UplinkError."""
     value = cbor.decode(payload, items_max=64 + 6 * LOSSES_MAX)
-    if type(value) is dict and value.get(_VERSION) != VERSION:
-        raise UplinkError("version", f"expected version {VERSION}, found {value.get(_VERSION)!r}")
-    fields = check.table(value, "batch", _KEYS, _OPTIONAL)
-    table = fields.get(_TABLE)
+    fields = check.versioned(value, "batch", _KEYS, _OPTIONAL)
     losses = check.array(fields[_LOSSES], "losses") if _LOSSES in fields else []
     if len(losses) > LOSSES_MAX or (_LOSSES in fields and not losses):
         raise UplinkError("malformed", f"losses: expected 1 to {LOSSES_MAX}")
@@ -148,9 +144,9 @@ def decode_payload(payload: bytes) -> Batch:
     if first > last:
         raise UplinkError("malformed", "mono_first is after mono_last")
     return Batch(
-        gateway=check.text(fields[_GATEWAY], "gateway", 64),
+        gateway=check.gateway(fields[_GATEWAY]),
         epoch=check.raw(fields[_EPOCH], "epoch", EPOCH_BYTES),
-        lane=check.text(fields[_LANE], "lane", 32),
+        lane=check.lane(fields[_LANE]),
         seq=check.uint(fields[_SEQ], "seq"),
         prev=check.raw(fields[_PREV], "prev", HASH_BYTES),
         boot=check.raw(fields[_BOOT], "boot", 16),
@@ -160,7 +156,7 @@ def decode_payload(payload: bytes) -> Batch:
         clock=check.uint(fields[_CLOCK], "clock", 2),
         codec=check.uint(fields[_CODEC], "codec", 255),
         data=check.raw(fields[_DATA], "data"),
-        table=b"" if table is None else check.raw(table, "table", HASH_BYTES),
+        table=check.raw(fields[_TABLE], "table", HASH_BYTES) if _TABLE in fields else b"",
         losses=tuple(loss_of(row) for row in losses),
     )
 

@@ -108,7 +108,7 @@ def decode_columns(data: bytes, resolutions: Resolutions, mono_first_ns: int) ->
     """The samples of a telemetry batch. Raises UplinkError "malformed" or "unknown_table"."""
     parts = check.array(cbor.decode(data, items_max=4 * POINTS_MAX + 64), "columns", 8)
     polls, counts, steps = _shape(parts[0], parts[1], resolutions)
-    stamps = _unstamp(unzigzag(decode_planes(parts[2], sum(counts))), counts)
+    stamps = _unstamp(unzigzag(decode_planes(parts[2], sum(counts))), counts, mono_first_ns)
     sizes = [len(step) for step in steps]
     as_float = np.concatenate([step == 0 for step in steps]) if steps else np.zeros(0, bool)
     _mark_wide(as_float, parts[3])
@@ -130,8 +130,7 @@ def decode_columns(data: bytes, resolutions: Resolutions, mono_first_ns: int) ->
         grade = quality[at : at + size * count].reshape(size, count)
         at += size * count
         value[grade != 0] = np.nan
-        mono = stamps[k] * MS + mono_first_ns
-        out.append(PollSamples(poll, mono, np.ascontiguousarray(value.T), grade.T.copy()))
+        out.append(PollSamples(poll, stamps[k], np.ascontiguousarray(value.T), grade.T.copy()))
     return out
 
 
@@ -187,18 +186,20 @@ def _stamps(mono_ns: Sequence[I64], first_ns: int) -> I64:
     return np.concatenate(parts)
 
 
-def _unstamp(coded: I64, counts: Sequence[int]) -> list[I64]:
-    if len(coded) and int(np.abs(coded).max()) > _SPAN_MS_MAX:
-        raise UplinkError("malformed", "stamp: expected milliseconds within a batch")
+def _unstamp(coded: I64, counts: Sequence[int], first_ns: int) -> list[I64]:
+    """Monotonic time of each poll's samples."""
     out: list[I64] = []
     at = 0
     for count in counts:
         row = coded[at : at + count].copy()
         row[1:] = np.cumsum(row[1:])
         ms = np.cumsum(row)
-        if np.abs(ms.astype(np.float64)).max() > _SPAN_MS_MAX:
+        low, high = int(ms.min()), int(ms.max())
+        if not -_SPAN_MS_MAX <= low <= high <= _SPAN_MS_MAX:
             raise UplinkError("malformed", "stamp: expected milliseconds within a batch")
-        out.append(ms)
+        if not 0 <= first_ns + low * MS <= first_ns + high * MS <= check.UINT_MAX:
+            raise UplinkError("malformed", "stamp: expected a monotonic time")
+        out.append(ms * MS + first_ns)
         at += count
     return out
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from agent.uplink import cbor, check
-from agent.uplink.batch import EPOCH_BYTES, HASH_BYTES, VERSION
+from agent.uplink.batch import EPOCH_BYTES, HASH_BYTES
 from agent.uplink.cose import COMMAND_TYPE, Signer, Trust
 from agent.uplink.errors import UplinkError
 from config.limits import COMMAND_BYTES_MAX, DUTY_MINUTES_MAX, PROPOSAL_BYTES_MAX, RESEND_MAX
@@ -51,7 +51,7 @@ def seal_command(command: PlatformCommand, signer: Signer) -> bytes:
     """The signed bytes of a command."""
     row: dict[int, Any] = dict(
         enumerate(
-            (VERSION, command.gateway, command.number, str(command.order), command.args,
+            (check.VERSION, command.gateway, command.number, str(command.order), command.args,
              command.issued_ns, command.expires_ns)
         )
     )  # fmt: skip
@@ -67,14 +67,12 @@ def open_command(message: bytes, trust: Trust) -> tuple[PlatformCommand, bytes]:
         raise UplinkError("too_large", f"{len(message)} bytes, at most {COMMAND_BYTES_MAX}")
     payload, kid = trust.verify(message, COMMAND_TYPE)
     value = cbor.decode(payload, items_max=64)
-    if type(value) is dict and value.get(0) != VERSION:
-        raise UplinkError("version", f"expected version {VERSION}, found {value.get(0)!r}")
-    fields = check.table(value, "command", _KEYS, _OPTIONAL)
+    fields = check.versioned(value, "command", _KEYS, _OPTIONAL)
     word = check.text(fields[3], "order", 32)
     if word not in tuple(Order):
         raise UplinkError("unknown_order", f"expected one of {', '.join(Order)}; found {word!r}")
     return PlatformCommand(
-        gateway=check.text(fields[1], "gateway", 64),
+        gateway=check.gateway(fields[1]),
         number=check.uint(fields[2], "number"),
         order=Order(word),
         args=_args(Order(word), fields[4]),
@@ -115,6 +113,6 @@ def _args(order: Order, value: Any) -> dict[str, Any]:
         if not first <= last < first + RESEND_MAX:
             raise UplinkError("malformed", f"expected first to last, at most {RESEND_MAX} batches")
         epoch = check.raw(value["epoch"], "epoch", EPOCH_BYTES)
-        lane = check.text(value["lane"], "lane", 32)
+        lane = check.lane(value["lane"])
         return {"epoch": epoch, "lane": lane, "first": first, "last": last}
     return {}

@@ -118,7 +118,7 @@ def decode_epoch(data: bytes) -> EpochData:
         raise UplinkError("malformed", "epoch software: expected text")
     return EpochData(
         reason=check.text(fields[0], "epoch reason", 32),
-        heads={check.text(lane, "lane", 32): _head(row) for lane, row in heads.items()},
+        heads={check.lane(lane): _head(row) for lane, row in heads.items()},
         losses=tuple(loss_of(row) for row in losses),
         software=fields[3],
     )

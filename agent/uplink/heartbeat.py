@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.uplink import cbor, check
-from agent.uplink.batch import EPOCH_BYTES, HASH_BYTES, VERSION
+from agent.uplink.batch import EPOCH_BYTES, HASH_BYTES
 from agent.uplink.cose import HEARTBEAT_TYPE, Signer, Trust
 from agent.uplink.errors import UplinkError
 from agent.uplink.events import LANES_MAX
@@ -43,8 +43,8 @@ def seal_heartbeat(beat: Heartbeat, signer: Signer) -> bytes:
     """The signed bytes of a heartbeat."""
     heads = {lane: list(head) for lane, head in beat.heads.items()}
     row = (
-        VERSION, beat.gateway, beat.epoch, beat.ordinal, beat.boot, beat.mono_ns, beat.wall_ns,
-        beat.clock, heads,
+        check.VERSION, beat.gateway, beat.epoch, beat.ordinal, beat.boot, beat.mono_ns,
+        beat.wall_ns, beat.clock, heads,
     )  # fmt: skip
     fields: dict[int, Any] = dict(enumerate(row))
     if beat.nonce:
@@ -58,21 +58,19 @@ def open_heartbeat(message: bytes, trust: Trust) -> Heartbeat:
         raise UplinkError("too_large", f"{len(message)} bytes, at most {HEARTBEAT_BYTES_MAX}")
     payload, kid = trust.verify(message, HEARTBEAT_TYPE)
     value = cbor.decode(payload, items_max=32 + 4 * LANES_MAX)
-    if type(value) is dict and value.get(0) != VERSION:
-        raise UplinkError("version", f"expected version {VERSION}, found {value.get(0)!r}")
-    fields = check.table(value, "heartbeat", _KEYS, _OPTIONAL)
+    fields = check.versioned(value, "heartbeat", _KEYS, _OPTIONAL)
     heads = fields[8]
     if type(heads) is not dict or len(heads) > LANES_MAX:
         raise UplinkError("malformed", f"heartbeat: expected a map of at most {LANES_MAX} heads")
     beat = Heartbeat(
-        gateway=check.text(fields[1], "gateway", 64),
+        gateway=check.gateway(fields[1]),
         epoch=check.raw(fields[2], "epoch", EPOCH_BYTES),
         ordinal=check.uint(fields[3], "ordinal"),
         boot=check.raw(fields[4], "boot", 16),
         mono_ns=check.uint(fields[5], "mono"),
         wall_ns=check.uint(fields[6], "wall"),
         clock=check.uint(fields[7], "clock", 2),
-        heads={check.text(lane, "lane", 32): _head(row) for lane, row in heads.items()},
+        heads={check.lane(lane): _head(row) for lane, row in heads.items()},
         nonce=check.raw(fields[9], "nonce", 16) if 9 in fields else b"",
     )
     bound = trust.gateway_of(kid)

@@ -114,7 +114,7 @@ def _numbers(parts: Sequence[Any], total: int) -> tuple[I64, I64, I64, I64]:
     low = np.cumsum(unzigzag(decode_planes(parts[3], total)))
     span = decode_planes(parts[4], total).view(np.int64)
     rise = decode_planes(parts[5], total).view(np.int64)
-    if np.any(bad < 0) or np.any(np.abs(low) > WHOLE_MAX):
+    if np.any(bad < 0) or np.any((low < -WHOLE_MAX) | (low > WHOLE_MAX)):
         raise UplinkError("malformed", "summary: a number is out of range")
     if np.any((span < 0) | (span > 2 * WHOLE_MAX) | (rise < 0) | (rise > span)):
         raise UplinkError("malformed", "summary: expected minimum <= mean <= maximum")

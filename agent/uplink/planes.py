@@ -137,4 +137,9 @@ def _decode_plane(plane: bytes, count: int) -> NDArray[np.uint8]:
         rest, digits[:, k] = rest // base, rest % base
     if rest.any():
         raise UplinkError("malformed", "plane: a byte holds more than its symbols")
-    return digits.reshape(-1)[:count] + np.uint8(low)
+    symbols = digits.reshape(-1)
+    if symbols[count:].any():
+        raise UplinkError("malformed", "plane: its last byte is not filled up with zeros")
+    if low + base > 256 and count and int(symbols[:count].max()) + low > 255:
+        raise UplinkError("malformed", "plane: a symbol is more than a byte")
+    return symbols[:count] + np.uint8(low)

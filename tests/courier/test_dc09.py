@@ -20,6 +20,7 @@ from agent.courier.dc09_frame import (
 from agent.courier.dc09_session import Calls, Session, Settings
 from agent.courier.window import BatchId
 from agent.uplink.events import EventRecord
+from config.centre_limits import DC09_FIRES_IN_ROW_MAX
 from config.limits import DC09_REFUSED_WAIT_NS, DC09_RETURN_NS, S
 from config.words import Flag
 
@@ -259,6 +260,38 @@ def test_a_change_of_receivers_is_no_lost_path() -> None:
     for _ in range(2):
         world.session.unreachable()
     assert world.session.path == (False, "no receiver answers")
+
+
+def test_fires_without_end_leave_a_turn_to_what_else_there_is_to_say() -> None:
+    world = World()
+    world.answer()
+    for _ in range(3):
+        world.fault()
+    for _ in range(60):
+        world.fire()
+        world.answer()
+    assert world.done.count(TWO) == 3
+    assert world.done.count(ONE) == 57
+    assert world.done.index(TWO, 2) == 2 + DC09_FIRES_IN_ROW_MAX
+
+
+def test_a_receiver_that_closes_every_connection_has_had_its_turn() -> None:
+    world = World(receivers=2)
+    world.answer()
+    world.session.disconnected()
+    world.session.disconnected()
+    assert (world.session.receiver, world.session.path[0]) == (0, True), "it answered before"
+    world.session.connected(world.now_ns)
+    world.session.disconnected()
+    world.session.disconnected()  # whoever ends the connection may say so twice
+    assert world.session.receiver == 1, "the other one has its turn"
+    assert world.session.path[0]
+    world.session.connected(world.now_ns)
+    world.session.disconnected()
+    assert world.session.path == (False, "no receiver answers")
+    world.session.connected(world.now_ns)
+    world.answer()
+    assert world.session.path[0]
 
 
 @pytest.mark.parametrize("under_way", ["a sign of life", "a fault"])

@@ -57,7 +57,7 @@ SAID: dict[str, tuple[str, Codec, bytes, bool]] = {
     "samples below none": ("telemetry", Codec.COLUMNS, counts([3], [-5]), True),
     "polls of no table": ("telemetry", Codec.COLUMNS, counts([4], [1]), True),
     "no columns": ("telemetry", Codec.COLUMNS, cbor.encode({0: [3], 1: [4]}), True),
-    "a lane of its own": ("[b]\x1b[2J", Codec.CBOR, b"", False),
+    "a lane of its own": ("own", Codec.CBOR, b"", False),
 }  # fmt: skip
 
 
@@ -186,8 +186,24 @@ def test_a_time_beyond_all_calendars_is_no_reading(platform: Platform) -> None:
     assert len(told) == 1
 
 
+def test_a_summary_of_a_time_beyond_all_calendars_is_none(platform: Platform) -> None:
+    p = platform
+    established = {"event": "clock_established", "boot": b"boot-of-the-test", "wall_ns": 2**62 - 1,
+                   "mono_ns": 0}  # fmt: skip
+    p.take(p.says("event", Codec.CBOR, event(body=established)))
+    data = cbor.encode([[3], [1], [], [], [], []])
+    late = p.says("summary", Codec.SUMMARY, data, clock=0, mono_first_ns=1, mono_last_ns=MOST,
+                  table=p.bad._table)  # fmt: skip
+    assert p.take(late) == {"bad"}
+    told: list[str] = []
+    rows = export_rows(p.store, "summaries", Selection(), told.append)
+    assert write_parquet("summaries", rows, p.home / "m.parquet") == 0
+    assert len(told) == 1
+
+
 def test_a_terminal_obeys_no_gateway(platform: Platform) -> None:
-    platform.take(platform.says(*SAID["a lane of its own"][:3]))
+    _, batch = platform.says("event", Codec.CBOR, event())
+    platform.take(("embergate/1/[b]\x1b[2J/up/event", batch))
     done = command("receive", "--report", "--db", platform.where)
     assert done.exit_code == 0, done.output
     assert "[b]" in done.stdout

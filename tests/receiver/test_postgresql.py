@@ -358,3 +358,11 @@ class Sender:
     async def close(self) -> None:
         self._link.close()
         await self._link.gone()
+
+
+@pytest.mark.parametrize("password", ["sec%zzret", "s3c ret", "se@cr@t"])
+def test_an_address_that_cannot_be_read_is_not_quoted(password: str) -> None:
+    with pytest.raises(StoreProblem) as caught:
+        open_store(f"postgresql://embergate:{password}@127.0.0.1:1/received")
+    assert "cannot be read" in str(caught.value)
+    assert not any(part in str(caught.value) for part in ("sec", "s3c", "ret", "cr@t"))

@@ -17,6 +17,7 @@ from config.limits import (
     COURIER_UNSENT_BYTES_MAX,
     COURIER_WINDOW,
     COURIER_WINDOW_MAX,
+    OFFER_WAIT_NS,
 )
 from config.words import Lane
 
@@ -147,6 +148,26 @@ def test_fires_that_a_centre_does_not_take_hold_up_no_other_fire() -> None:
         lanes = [m["lane"] for m in socket.messages]
         assert lanes.count(Lane.EVENT) <= COURIER_WINDOW
         assert lanes.count(Lane.FIRE) >= most, "however many wait to be confirmed"
+
+
+def test_a_flood_of_fires_leaves_events_their_slots_and_memory_its_bounds() -> None:
+    place = EpochPlace(0, b"epoch--0", bytes(32))
+    shelf, ring = Shelf([place], [], 0), Ring()
+    size = COURIER_FLIGHT_BYTES_MAX // 64
+    for lane, count in ((Lane.FIRE, 1_000), (Lane.EVENT, 40)):
+        for seq in range(count):
+            number = Number(lane, 0, seq)
+            data = bytes(size) if lane == Lane.FIRE else b"x"
+            ring.add(Entry(Sealed(number, b"epoch--0", data, seq.to_bytes(32, "big"), 0), 0))
+            shelf.added(number)
+    courier, socket = Courier("city", shelf, ring, [], unsigned=True), Socket()
+    courier.follow(socket)
+    for taken in range(100):  # the centre confirms one fire after the other, and they never end
+        courier.pump(10 * OFFER_WAIT_NS + taken, no_store)
+        under_way = [m["lane"] for m in socket.messages].count(Lane.FIRE) - taken
+        assert COURIER_FIRE_WINDOW <= under_way <= 64
+        courier.acknowledged(Number(Lane.FIRE, 0, taken))
+    assert [m["lane"] for m in socket.messages].count(Lane.EVENT) == COURIER_WINDOW
 
 
 def test_a_destination_without_signatures_keeps_its_narrow_window() -> None:
