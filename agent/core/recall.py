@@ -19,6 +19,8 @@ from agent.core.zones import Zones
 from config.limits import PANEL_ALARMS_MAX
 from config.words import Mode
 
+_CLEAR, _STATE = int(Phase.CLEAR), int(Mode.STATE)  # numbers: see agent.core.alarms
+
 
 @dataclass(frozen=True, slots=True)
 class Holders:
@@ -83,13 +85,13 @@ def _told_twice(alarms: Alarms, site: Site, memory: Memory) -> int:
 
 def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]:
     alarms, site, image = holders.alarms, holders.site, holders.image
-    if not old.vote and not old.lost_in_alarm and site.modes[k] != Mode.STATE:
+    if not old.vote and not old.lost_in_alarm and site.modes[k] != _STATE:
         return []  # it never counted: it was disabled or in test, and is read again soon
-    if old.phase != Phase.CLEAR and alarms.phase[k] == Phase.CLEAR:
+    if old.phase != _CLEAR and alarms.phase[k] == _CLEAR:
         # Whether the condition is still there is not known before the point is read.
         alarms.phase[k] = Phase.LIVE
     alarms.lost_in_alarm[k] |= old.lost_in_alarm
-    if old.vote and not alarms.vote[k] and alarms.phase[k] != Phase.CLEAR:
+    if old.vote and not alarms.vote[k] and alarms.phase[k] != _CLEAR:
         alarms.vote[k] = True
         alarms.acked[k] = old.acked
         alarms.order[k] = old.wall_ns
