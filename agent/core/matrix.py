@@ -48,6 +48,7 @@ class Tables:
 
     rows: tuple[Effect, ...]
     slot: I8  # [l] element of the vector
+    sees_devices: bool  # a row looks at a device
     mask: U4  # [l] which flags make it true
     leaf_row: I8  # [l]
     levels: tuple[Level, ...]
@@ -86,6 +87,7 @@ class _Builder:
         self.i = len(site.plan.inputs)
         self.leaves: list[tuple[int | tuple[str, int], int, int]] = []  # slot, mask, row
         self.gates: list[tuple[int, int, list[tuple[bool, int]]]] = []  # depth, needed, children
+        self.sees_devices = False
         self.groups: dict[tuple[str, int], int] = {}
         self.addresses: dict[tuple[int, str], int] = {}
 
@@ -106,6 +108,7 @@ class _Builder:
         if word == "point":
             return self.z + int(ref)
         if word == "device":
+            self.sees_devices = True
             return self.z + self.n + int(ref)
         if word == "input":
             return self.z + self.n + self.d + int(ref)
@@ -187,6 +190,7 @@ def compile_matrix(site: Site) -> Tables:
     return Tables(
         rows=rows,
         slot=np.array([build.number(slot) for slot, _, _ in build.leaves], np.int64),
+        sees_devices=build.sees_devices,
         mask=np.array([mask for _, mask, _ in build.leaves], np.uint32),
         leaf_row=np.array([row for _, _, row in build.leaves], np.int64),
         levels=levels,
@@ -276,8 +280,9 @@ def evaluate(tables: Tables, site: Site, view: View) -> Bools:
 
 def vector(tables: Tables, site: Site, view: View) -> U4:
     """Zones, points, devices, inputs, kinds, addresses."""
-    devices = view.extra.copy()
-    if site.by_device.size:
+    devices = view.extra
+    if tables.sees_devices and site.by_device.size:
+        devices = devices.copy()
         ored = np.bitwise_or.reduceat(view.points[site.by_device], site.device_start)
         devices[site.device_with_points] |= ored
     parts = [view.zones, view.points, devices, view.inputs]

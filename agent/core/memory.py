@@ -13,6 +13,7 @@ Keys that are not known are ignored, so that a newer gateway's state is still wo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Any
 
 import cbor2
@@ -28,6 +29,10 @@ from config.limits import ALARM_STATE_BYTES_MAX, PANEL_ALARMS_MAX, POINTS_MAX
 _CLEAR = int(Phase.CLEAR)
 _NUMBER, _TEXT, _ARRAY, _MAP = 0, 3, 4, 5  # major types of CBOR
 _ROW = bytes((_ARRAY << 5 | 6,))  # of a point; see PointMemory
+_HEADS = [
+    (2**bits - 1, code, Struct(form).pack)
+    for bits, code, form in ((8, 24, ">BB"), (16, 25, ">BH"), (32, 26, ">BI"), (64, 27, ">BQ"))
+]
 _SIGNS = [
     b"".join(map(cbor2.dumps, (sign & 3, bool(sign & 4), bool(sign & 8), bool(sign & 16))))
     for sign in range(32)
@@ -122,7 +127,7 @@ def encode(
         top["baselines"] = baselines
     packed = Packed() if packed is None else packed
     on = np.flatnonzero(zones.flags & np.uint32(FIRE)).tolist()
-    whole = {key: packed.part(key, value) for key, value in top.items()}
+    whole = {key: packed.part(key, value) for key, value in top.items() if key != "more"}
     whole["more"] = _map({key: packed.part("more/" + key, v) for key, v in top["more"].items()})
     whole["points"] = _points(alarms, site, packed)
     whole["zones"] = _zones(site, on, packed)
@@ -180,8 +185,10 @@ def _head(major: int, length: int) -> bytes:
     """The head of an array, map or text; of a whole number it is all."""
     if length < 24:
         return bytes((major << 5 | length,))
-    size = next(size for size in (1, 2, 4, 8) if length < 1 << 8 * size)
-    return bytes((major << 5 | 23 + size.bit_length(),)) + length.to_bytes(size)
+    for most, code, pack in _HEADS:
+        if length <= most:
+            return pack(major << 5 | code, length)
+    raise AssertionError(f"{length} does not fit into 64 bits")
 
 
 def _fitting(top: dict[str, Any]) -> bytes:

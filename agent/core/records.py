@@ -23,6 +23,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from agent.core import kernels
 from agent.core.image import Image
 from agent.core.site import I8, U4, Bools, Site
@@ -69,13 +71,28 @@ def point_records(
     why: str, gated: Bools,
 ) -> list[Record]:  # fmt: skip
     """`point_record` of points [m], with flags [m] before and after."""
-    columns = (site.ids, image.quality, image.value, image.bits)
-    reads = zip(*(column[points].tolist() for column in columns), strict=True)
-    changes = zip(change[0].tolist(), change[1].tolist(), strict=True)
-    return [
-        _point(site, image, k, one, read, mono_ns, why, 0, off)
-        for k, one, read, off in zip(points.tolist(), changes, reads, gated.tolist(), strict=True)
-    ]
+    before, after = change
+    value, bits = image.value[points], image.bits[points]
+    plain = np.isfinite(value) & (bits & np.uint32(kernels.DETAIL) == 0)
+    fire = ((before ^ after) & np.uint32(_FIRE) != 0) & ~gated
+    columns = (points, site.ids[points], before, after, image.quality[points], value, bits, gated,
+               fire, plain)  # fmt: skip
+    names, said = site.plan.points.names, {"why": why} if why else {}
+    silent = {**said, "gated": True}
+    out: list[Record] = []
+    for k, i, was, now, quality, number, b, off, lane, simple in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        if not simple:
+            reads = i, quality, number, b
+            out.append(_point(site, image, k, (was, now), reads, mono_ns, why, 0, off))
+            continue
+        body = {"id": i, "name": names[k], "from": was, "to": now, "quality": quality,
+                "value": number, **(silent if off else said)}  # fmt: skip
+        out.append(
+            Record(_FIRE_LANE if lane else _EVENT_LANE, f"point/{i}", "point", mono_ns, body)
+        )
+    return out
 
 
 def _point(

@@ -52,11 +52,11 @@ class Site:
     zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
     member_point: I8  # [m] wide: an index of any other width is converted at every use
     member_zone: I8  # [m]
-    zone_with_members: I4  # zones that have members ...
-    zone_start: I8  # ... and where those of each begin: members are ordered by zone
     zone_needed: I8  # [z]
     member_sees: I8  # [m] HEAT, SMOKE, CO or 0
     sees_co: bool  # any of them does
+    zone_together: Bools  # [z] it takes two, and there are two
+    zones_have_windows: bool
     zone_window_ns: I8  # [z] a first knock that stands for longer is fire; FOREVER_NS: never
     zone_trend_fire: Bools  # [z] one trend is fire
     zone_size: I8  # [z] members that can alarm
@@ -94,11 +94,12 @@ def compile_site(plan: Plan) -> Site:
                 zones_of.setdefault(k, []).append(z)
                 member_point.append(k)
                 member_zone.append(z)
+    zone_needed = np.array([zone.needed for zone in plan.zones], np.int64)
+    zone_size = np.bincount(np.array(member_zone, np.int64), minlength=len(plan.zones))
     device_stale_ns = np.full(len(plan.devices), FOREVER_NS, np.int64)
     np.minimum.at(device_stale_ns, device, stale_ns)
     by_device = np.argsort(device, kind="stable").astype(np.int32)
     present, start = np.unique(device[by_device], return_index=True)
-    zone_with_members, zone_start = np.unique(np.array(member_zone, np.int32), return_index=True)
     ours = np.array([kind in GATEWAY_KINDS for kind in table.kinds], np.bool_)
     return Site(
         plan=plan,
@@ -116,14 +117,14 @@ def compile_site(plan: Plan) -> Site:
         zones_of={k: tuple(z) for k, z in zones_of.items()},
         member_point=np.array(member_point, np.int64),
         member_zone=np.array(member_zone, np.int64),
-        zone_with_members=zone_with_members,
-        zone_start=zone_start.astype(np.int64),
-        zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
+        zone_needed=zone_needed,
         member_sees=np.array([QUANTITIES.get(table.kinds[k], 0) for k in member_point], np.int64),
         sees_co=any(QUANTITIES.get(table.kinds[k]) == CO for k in member_point),
+        zone_together=(zone_needed >= 2) & (zone_size >= 2),
+        zones_have_windows=any(zone.window_ns for zone in plan.zones),
         zone_window_ns=np.array([z.window_ns or FOREVER_NS for z in plan.zones], np.int64),
         zone_trend_fire=np.array([z.trend_fire for z in plan.zones], np.bool_),
-        zone_size=np.bincount(np.array(member_zone, np.int64), minlength=len(plan.zones)),
+        zone_size=zone_size,
         poll_device=tuple(poll.device for poll in plan.polls),
         device_stale_ns=device_stale_ns,
         device_line=np.array([d.line for d in plan.devices], np.int32),
