@@ -292,7 +292,7 @@ def settle(
 
 def _origin(alarms: Alarms, site: Site, image: Image, k: int) -> Origin:
     """Whose rules a point's fire follows now."""
-    gated = (int(image.bits[k]) | int(alarms.gates[k])) & GATES
+    gated = (image.bits_of(k) | int(alarms.gates[k])) & GATES
     if not alarms.vote[k] and (gated or alarms.phase[k] != _CLEAR):
         return X
     return P if site.from_panel[k] else G
@@ -310,7 +310,7 @@ def publish(
     alarms: Alarms, site: Site, image: Image, k: int, stamp: tuple[int, int], why: str = ""
 ) -> list[Record]:
     """Recompute a point's flags, its vote and what effects see; a record when they changed."""
-    bits = int(image.bits[k])
+    bits = image.bits_of(k)
     live = live_flags_of(bits, covered=bool(alarms.covered[k]))
     after = live & ~FIRE | int(alarms.gates[k])
     if alarms.phase[k] != _CLEAR:

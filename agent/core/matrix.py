@@ -65,8 +65,10 @@ class Tables:
     until_cause: Bools  # [r] its end switches it off
     until_silence: Bools
     until_reset: Bools
+    has_pulses: bool
     pulses: Bools  # [r] one pulse in a walk test
     acts: Bools  # [r] does not wait for our own investigation
+    warns: bool  # a row does what `confirmed` says
     confirmed: Bools  # [r] warns on one device; the general alarm is for two
     tells: I8  # rows with a message
     has_fire: Bools  # [r]
@@ -210,8 +212,10 @@ def compile_matrix(site: Site) -> Tables:
         until_cause=_bools(row.off & OFF_CAUSE for row in rows),
         until_silence=_bools(row.off & OFF_SILENCE for row in rows),
         until_reset=_bools(row.off & OFF_RESET for row in rows),
+        has_pulses=any(row.in_test == "pulse" for row in rows),
         pulses=_bools(row.in_test == "pulse" for row in rows),
         acts=_bools(row.investigation == "acts" for row in rows),
+        warns=any(row.region == "cn" for row in rows),
         confirmed=_bools(row.region == "cn" for row in rows),
         tells=np.array([i for i, row in enumerate(rows) if row.message], np.int64),
         has_fire=_bools(any(s & FIRE for s in found) for found in states),

@@ -13,6 +13,7 @@ Keys that are not known are ignored, so that a newer gateway's state is still wo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from struct import Struct
 from typing import Any
 
@@ -144,8 +145,9 @@ def _points(alarms: Alarms, site: Site, packed: Packed) -> bytes:
     order = alarms.order
     other = ((alarms.phase != _CLEAR) | alarms.lost_in_alarm) & ~alarms.vote
     rest = [k for k in np.flatnonzero(other).tolist() if k not in order]
-    points = np.fromiter([*order, *rest], np.int64)
-    walls = np.fromiter([*order.values(), *[0] * len(rest)], np.int64)
+    count = len(order) + len(rest)
+    points = np.fromiter(chain(order, rest), np.int64, count)
+    walls = np.fromiter(chain(order.values(), repeat(0, len(rest))), np.int64, count)
     signs = (
         alarms.phase[points]
         | alarms.lost_in_alarm[points] * np.uint8(4)

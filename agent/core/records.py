@@ -28,7 +28,7 @@ import numpy as np
 from agent.core import kernels
 from agent.core.image import Image
 from agent.core.site import I8, U4, Bools, Site
-from agent.core.types import Record
+from agent.core.types import Record, record_of
 from config.words import Flag, Lane
 
 _FIRE = int(Flag.FIRE)
@@ -62,7 +62,8 @@ def point_record(
     gated: bool = False,
 ) -> Record:
     """A point's flags went from change[0] to change[1]."""
-    reads = int(site.ids[k]), int(image.quality[k]), float(image.value[k]), int(image.bits[k])
+    quality, value = int(image.words[k, kernels.QUALITY]), float(image.state[k, kernels.VALUE])
+    reads = int(site.ids[k]), quality, value, image.bits_of(k)
     return _point(site, image, k, change, reads, mono_ns, why, number, gated)
 
 
@@ -77,10 +78,9 @@ def point_records(
     fire = ((before ^ after) & np.uint32(_FIRE) != 0) & ~gated
     columns = (points, site.ids[points], before, after, image.quality[points], value, bits, gated,
                fire, plain)  # fmt: skip
-    names, said = site.plan.points.names, {"why": why} if why else {}
-    silent = {**said, "gated": True}
+    names = site.plan.points.names
     out: list[Record] = []
-    for k, i, was, now, quality, number, b, off, lane, simple in zip(
+    for k, i, was, now, quality, number, b, off, fires, simple in zip(
         *(column.tolist() for column in columns), strict=True
     ):
         if not simple:
@@ -88,10 +88,13 @@ def point_records(
             out.append(_point(site, image, k, (was, now), reads, mono_ns, why, 0, off))
             continue
         body = {"id": i, "name": names[k], "from": was, "to": now, "quality": quality,
-                "value": number, **(silent if off else said)}  # fmt: skip
-        out.append(
-            Record(_FIRE_LANE if lane else _EVENT_LANE, f"point/{i}", "point", mono_ns, body)
-        )
+                "value": number}  # fmt: skip
+        if why:
+            body["why"] = why
+        if off:
+            body["gated"] = True
+        lane = _FIRE_LANE if fires else _EVENT_LANE
+        out.append(record_of((lane, f"point/{i}", "point", mono_ns, body)))
     return out
 
 

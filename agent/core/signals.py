@@ -339,11 +339,12 @@ def _hear(s: Signals, state: State, out: Sequence[Record], now_ns: int) -> None:
         return
     called, fault = False, s.fault_unseen
     for lane, _, what, _, body in out:  # thousands, after some orders
-        called = called or lane is _FIRE_LANE
-        if what == "point":
-            fault = fault or (body["to"] & _FAULT > body["from"] & _FAULT)
-        else:
+        if lane is _FIRE_LANE:
+            called = True
+        if what != "point":
             fault = fault or body.get("fault") is True
+        elif body["to"] & _FAULT and not body["from"] & _FAULT:
+            fault = True
     if called:
         calls.made(s.calls, now_ns)
     s.fault_unseen = fault

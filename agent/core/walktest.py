@@ -181,7 +181,8 @@ def members(state: State, target: str) -> tuple[str, tuple[int, ...]]:
     chosen = np.zeros(len(plan.zones), np.bool_)
     chosen[list(zones)] = True
     inside = dict.fromkeys(site.member_point[chosen.take(site.member_zone)].tolist())
-    points = tuple([k for k in inside if plan.points.kinds[k] != "manual"])
+    kinds = plan.points.kinds
+    points = tuple([k for k in inside if kinds[k] != "manual"])
     if not points:
         return f"{target} has no point that can be tested", ()
     if len(points) > WALK_POINTS_MAX:

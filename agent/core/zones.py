@@ -14,7 +14,7 @@ from agent.core import kernels, records
 from agent.core.alarms import CONFIRMED, INVESTIGATED, PUBLISHED, TEST_ALARM, Alarms, Phase
 from agent.core.image import Image
 from agent.core.site import CO, FOREVER_NS, I8, U4, Bools, Site
-from agent.core.types import Record
+from agent.core.types import Record, record_of
 from config.limits import LOST_TOGETHER_NS
 from config.words import Flag
 
@@ -65,9 +65,12 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     confirmed by a neighbour that was lost together with it.
     """
     bits = np.ascontiguousarray(image.bits)
+    trends = bits & np.uint32(kernels.TREND)
+    if not (site.sees_co or np.count_nonzero(trends) or np.count_nonzero(alarms.lost_in_alarm)):
+        return {}
     in_service = alarms.flags & _GATES == 0
     lost_rising = alarms.lost_in_alarm & (bits & _LOST != 0)
-    rising = ((bits & np.uint32(kernels.TREND) != 0) | lost_rising) & in_service
+    rising = ((trends != 0) | lost_rising) & in_service
     if not site.sees_co and not rising.any():
         return {}  # levels alone confirm nothing but CO
     over = (rising | ((bits & _LEVELS) != 0)) & in_service
@@ -198,12 +201,12 @@ def _records(zones: Zones, site: Site, before: U4, after: U4, mono_ns: int) -> l
     new = np.flatnonzero((before ^ after) & _PUBLISHED)
     columns = (new, before[new] & _PUBLISHED, after[new] & _PUBLISHED, zones.votes[new],
                site.zone_needed[new], zones.healthy[new])  # fmt: skip
-    out = []
+    out, plans = [], site.plan.zones
     for z, was, now, votes, needed, healthy in zip(*(c.tolist() for c in columns), strict=True):
-        name = site.plan.zones[z].name
+        name = plans[z].name
         body = {"name": name, "from": was, "to": now, "votes": votes, "needed": needed,
                 "healthy": healthy}  # fmt: skip
-        out.append(Record(records.lane_of(was, now), f"zone/{name}", "zone", mono_ns, body))
+        out.append(record_of((records.lane_of(was, now), f"zone/{name}", "zone", mono_ns, body)))
     return out
 
 
