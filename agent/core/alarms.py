@@ -112,9 +112,11 @@ TEST_ALARM = 1 << 29  # internal: the point is in a walk test, and is in alarm n
 CONFIRMED = 1 << 27  # internal: the time of its investigation is over
 PUBLISHED = 0xFFFF  # what of `effective` and of a zone's flags may leave the core
 # Members of an enum bound once: to reach them through their class costs more than what they do.
-_CLEAR, _, _HELD = _PHASES = tuple(Phase)
+_PHASES = tuple(Phase)
 _RISES, _UNKNOWN, _FALLS, _RETURNS = Event.RISES, Event.UNKNOWN, Event.FALLS, Event.RETURNS
 _ALARM, _FIRE_LANE = Act.ALARM, Lane.FIRE
+# Nor may an array be compared with one: numpy takes 10 us to see that it is a number.
+_CLEAR, _HELD = int(Phase.CLEAR), int(Phase.HELD)
 _ANALOGUE, _STATE = int(Mode.ANALOGUE), int(Mode.STATE)
 
 
@@ -290,7 +292,7 @@ def settle(
 
 def _origin(alarms: Alarms, site: Site, image: Image, k: int) -> Origin:
     """Whose rules a point's fire follows now."""
-    gated = (int(image.bits[k]) | int(alarms.gates[k])) & GATES
+    gated = (image.bits_of(k) | int(alarms.gates[k])) & GATES
     if not alarms.vote[k] and (gated or alarms.phase[k] != _CLEAR):
         return X
     return P if site.from_panel[k] else G
@@ -308,7 +310,7 @@ def publish(
     alarms: Alarms, site: Site, image: Image, k: int, stamp: tuple[int, int], why: str = ""
 ) -> list[Record]:
     """Recompute a point's flags, its vote and what effects see; a record when they changed."""
-    bits = int(image.bits[k])
+    bits = image.bits_of(k)
     live = live_flags_of(bits, covered=bool(alarms.covered[k]))
     after = live & ~FIRE | int(alarms.gates[k])
     if alarms.phase[k] != _CLEAR:

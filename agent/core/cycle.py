@@ -53,6 +53,7 @@ from config.limits import (
 from config.plan import Plan
 from config.words import Lane, Mode
 
+_TELEMETRY = int(Mode.TELEMETRY)  # a number: see agent.core.alarms
 _DECIDED = np.uint32(kernels.READY | kernels.INVALID | kernels.STALE)
 
 
@@ -240,7 +241,7 @@ def _health(
 
 def _all_decided(state: State) -> bool:
     """Every point that can alarm has said something, or is known to be lost."""
-    undecided = (state.image.bits & _DECIDED == 0) & (state.site.modes != Mode.TELEMETRY)
+    undecided = (state.image.bits & _DECIDED == 0) & (state.site.modes != _TELEMETRY)
     return not undecided.any()
 
 

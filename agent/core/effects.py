@@ -128,9 +128,10 @@ def decide(
         alarms.silenced = False
         alarms.unsaved = True
     sounding = audible & ~t.until_silence if alarms.silenced else audible
-    loud = sounding & ~t.confirmed
+    loud = sounding & ~t.confirmed if t.warns else sounding
     want = matrix.wanted(t, len(site.plan.outputs), loud, on)
-    _warn(t, want, sounding & t.confirmed)
+    if t.warns:
+        _warn(t, want, sounding & t.confirmed)
     if general and not alarms.silenced:
         want[t.sounders] = matrix.EVACUATE
     _tests(effects, seen.tested, want, now_ns)
@@ -178,7 +179,7 @@ def _latch(effects: Effects, ready: Bools, alarms: Alarms) -> None:
 def _general(effects: Effects, seen: Seen, alarms: Alarms, now_ns: int, out: list[Record]) -> bool:
     """Whether the general alarm sounds, but for a silence of ours."""
     t, was = effects.tables, effects.general
-    why = seen.general if t.confirmed.any() else ""
+    why = seen.general if t.warns else ""
     if why and not was:
         effects.general = why
     elif was and not why and (effects.resetting or not seen.fires):
@@ -203,8 +204,10 @@ def _warn(t: matrix.Tables, want: matrix.U1, warning: Bools) -> None:
 def _tests(effects: Effects, tested: Bools, want: matrix.U1, now_ns: int) -> None:
     """One pulse for a cause in a walk test, where the row says so and nothing else sounds."""
     t = effects.tables
-    begins = tested & ~effects.tested & t.pulses
-    effects.tested = tested
+    began, effects.tested = effects.tested, tested
+    if not t.has_pulses:
+        return
+    begins = tested & ~began & t.pulses
     effects.pulse_ns[begins] = now_ns + TEST_PULSE_NS
     effects.pulse_ns[effects.pulse_ns <= now_ns] = FOREVER_NS
     row, output, _ = t.sound

@@ -25,6 +25,7 @@ _STALE = np.uint32(kernels.STALE)
 _READY = np.uint32(kernels.READY)
 _GIVEN_UP = np.uint32(kernels.STALE | kernels.INVALID)
 _SAYS_NOTHING = np.uint32(kernels.FLAG_MASK | kernels.TREND | kernels.INVALID | kernels.WAS_OVER)
+_NOT_READY, _TELEMETRY = int(Quality.NOT_READY), int(Mode.TELEMETRY)  # see agent.core.alarms
 _NOBODY: I4 = np.zeros(0, np.int32)
 
 
@@ -142,10 +143,10 @@ def _never_ready(health: Health, site: Site, image: Image, now_ns: int) -> I4:
 
     INVALID stays until the kernel sees valid samples again.
     """
-    waiting = image.quality == Quality.NOT_READY
+    waiting = image.quality == _NOT_READY
     if not waiting.any():
         return _NOBODY
-    waiting &= (image.bits & _GIVEN_UP == 0) & (site.modes != Mode.TELEMETRY)
+    waiting &= (image.bits & _GIVEN_UP == 0) & (site.modes != _TELEMETRY)
     waiting &= image.mono_ns != kernels.NEVER
     valid_ns = np.maximum(image.stamps[:, kernels.LAST_VALID], health.start_ns)
     found: I4 = np.flatnonzero(waiting & (now_ns - valid_ns > WARM_UP_NS_MAX)).astype(np.int32)

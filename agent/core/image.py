@@ -50,6 +50,10 @@ class Image:
         bits: U4 = self.words[:, kernels.BITS]
         return bits
 
+    def bits_of(self, k: int) -> int:
+        """Detector bits of one point: a view of a column costs more than what is read of it."""
+        return int(self.words[k, kernels.BITS])
+
     @property
     def value(self) -> F8:
         """Latest sample in the point's unit, [n]; NaN before the first one."""

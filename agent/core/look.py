@@ -55,7 +55,6 @@ def look(tables: Tables, scene: Scene, site: Site) -> Seen:
     flags = matrix.vector(tables, site, whole)
     leaves = matrix.leaves(tables, flags)
     plain = matrix.gates(tables, leaves)
-    confirmed = bool(tables.confirmed.any())
     cause = heard = _causes(tables, scene, site, whole, plain)
     if scene.book.silenced:
         standing = _quiet(scene.book)
@@ -63,7 +62,7 @@ def look(tables: Tables, scene: Scene, site: Site) -> Seen:
         heard = cause & _causes(tables, scene, site, quiet, matrix.evaluate(tables, site, quiet))
     none = np.zeros(len(tables.rows), np.bool_)
     tested = flags[tables.slot] & np.uint32(TEST_ALARM) != 0
-    why, hushed, fires = _general(tables, scene, site) if confirmed else ("", False, False)
+    why, hushed, fires = _general(tables, scene, site) if tables.warns else ("", False, False)
     return Seen(
         cause=cause,
         heard=heard,
@@ -84,12 +83,12 @@ def _causes(tables: Tables, scene: Scene, site: Site, view: View, plain: Bools) 
     cause = plain
     held = view.points & np.uint32(INVESTIGATED) != 0
     held_zones = view.zones & np.uint32(INVESTIGATED) != 0
-    if held.any() or held_zones.any():
+    if np.count_nonzero(held) or np.count_nonzero(held_zones):
         acting = replace(view, points=_without_fire(view.points, held),
                          zones=_without_fire(view.zones, held_zones))  # fmt: skip
         acts = tables.acts | tables.confirmed
         cause = np.where(acts, cause, matrix.evaluate(tables, site, acting))
-    if tables.confirmed.any():
+    if tables.warns:
         knock = (scene.zones.votes > 0) & (view.zones & np.uint32(FIRE) == 0)
         if knock.any():
             zones = np.where(knock, view.zones | np.uint32(FIRE), view.zones).astype(np.uint32)

@@ -48,6 +48,7 @@ class Tables:
 
     rows: tuple[Effect, ...]
     slot: I8  # [l] element of the vector
+    sees_devices: bool  # a row looks at a device
     mask: U4  # [l] which flags make it true
     leaf_row: I8  # [l]
     levels: tuple[Level, ...]
@@ -64,8 +65,10 @@ class Tables:
     until_cause: Bools  # [r] its end switches it off
     until_silence: Bools
     until_reset: Bools
+    has_pulses: bool
     pulses: Bools  # [r] one pulse in a walk test
     acts: Bools  # [r] does not wait for our own investigation
+    warns: bool  # a row does what `confirmed` says
     confirmed: Bools  # [r] warns on one device; the general alarm is for two
     tells: I8  # rows with a message
     has_fire: Bools  # [r]
@@ -86,6 +89,7 @@ class _Builder:
         self.i = len(site.plan.inputs)
         self.leaves: list[tuple[int | tuple[str, int], int, int]] = []  # slot, mask, row
         self.gates: list[tuple[int, int, list[tuple[bool, int]]]] = []  # depth, needed, children
+        self.sees_devices = False
         self.groups: dict[tuple[str, int], int] = {}
         self.addresses: dict[tuple[int, str], int] = {}
 
@@ -106,6 +110,7 @@ class _Builder:
         if word == "point":
             return self.z + int(ref)
         if word == "device":
+            self.sees_devices = True
             return self.z + self.n + int(ref)
         if word == "input":
             return self.z + self.n + self.d + int(ref)
@@ -187,6 +192,7 @@ def compile_matrix(site: Site) -> Tables:
     return Tables(
         rows=rows,
         slot=np.array([build.number(slot) for slot, _, _ in build.leaves], np.int64),
+        sees_devices=build.sees_devices,
         mask=np.array([mask for _, mask, _ in build.leaves], np.uint32),
         leaf_row=np.array([row for _, _, row in build.leaves], np.int64),
         levels=levels,
@@ -206,8 +212,10 @@ def compile_matrix(site: Site) -> Tables:
         until_cause=_bools(row.off & OFF_CAUSE for row in rows),
         until_silence=_bools(row.off & OFF_SILENCE for row in rows),
         until_reset=_bools(row.off & OFF_RESET for row in rows),
+        has_pulses=any(row.in_test == "pulse" for row in rows),
         pulses=_bools(row.in_test == "pulse" for row in rows),
         acts=_bools(row.investigation == "acts" for row in rows),
+        warns=any(row.region == "cn" for row in rows),
         confirmed=_bools(row.region == "cn" for row in rows),
         tells=np.array([i for i, row in enumerate(rows) if row.message], np.int64),
         has_fire=_bools(any(s & FIRE for s in found) for found in states),
@@ -276,8 +284,9 @@ def evaluate(tables: Tables, site: Site, view: View) -> Bools:
 
 def vector(tables: Tables, site: Site, view: View) -> U4:
     """Zones, points, devices, inputs, kinds, addresses."""
-    devices = view.extra.copy()
-    if site.by_device.size:
+    devices = view.extra
+    if tables.sees_devices and site.by_device.size:
+        devices = devices.copy()
         ored = np.bitwise_or.reduceat(view.points[site.by_device], site.device_start)
         devices[site.device_with_points] |= ored
     parts = [view.zones, view.points, devices, view.inputs]

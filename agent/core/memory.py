@@ -13,6 +13,8 @@ Keys that are not known are ignored, so that a newer gateway's state is still wo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from struct import Struct
 from typing import Any
 
 import cbor2
@@ -28,6 +30,10 @@ from config.limits import ALARM_STATE_BYTES_MAX, PANEL_ALARMS_MAX, POINTS_MAX
 _CLEAR = int(Phase.CLEAR)
 _NUMBER, _TEXT, _ARRAY, _MAP = 0, 3, 4, 5  # major types of CBOR
 _ROW = bytes((_ARRAY << 5 | 6,))  # of a point; see PointMemory
+_HEADS = [
+    (2**bits - 1, code, Struct(form).pack)
+    for bits, code, form in ((8, 24, ">BB"), (16, 25, ">BH"), (32, 26, ">BI"), (64, 27, ">BQ"))
+]
 _SIGNS = [
     b"".join(map(cbor2.dumps, (sign & 3, bool(sign & 4), bool(sign & 8), bool(sign & 16))))
     for sign in range(32)
@@ -138,8 +144,9 @@ def _points(alarms: Alarms, site: Site, packed: Packed) -> bytes:
     order = alarms.order
     other = ((alarms.phase != _CLEAR) | alarms.lost_in_alarm) & ~alarms.vote
     rest = [k for k in np.flatnonzero(other).tolist() if k not in order]
-    points = np.fromiter([*order, *rest], np.int64)
-    walls = np.fromiter([*order.values(), *[0] * len(rest)], np.int64)
+    count = len(order) + len(rest)
+    points = np.fromiter(chain(order, rest), np.int64, count)
+    walls = np.fromiter(chain(order.values(), repeat(0, len(rest))), np.int64, count)
     signs = (
         alarms.phase[points]
         | alarms.lost_in_alarm[points] * np.uint8(4)
@@ -179,8 +186,10 @@ def _head(major: int, length: int) -> bytes:
     """The head of an array, map or text; of a whole number it is all."""
     if length < 24:
         return bytes((major << 5 | length,))
-    size = next(size for size in (1, 2, 4, 8) if length < 1 << 8 * size)
-    return bytes((major << 5 | 23 + size.bit_length(),)) + length.to_bytes(size)
+    for most, code, pack in _HEADS:
+        if length <= most:
+            return pack(major << 5 | code, length)
+    raise AssertionError(f"{length} does not fit into 64 bits")
 
 
 def _fitting(top: dict[str, Any]) -> bytes:

@@ -20,6 +20,7 @@ from config.words import Mode
 
 Told = dict[Key, tuple[int, int]]
 """What a panel told at an address, and the mark of it (agent.core.panel.marks)."""
+_CLEAR, _STATE = int(Phase.CLEAR), int(Mode.STATE)  # numbers: see agent.core.alarms
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,13 @@ def _still_told(holders: Holders, memory: Memory) -> Told:
 def _point(holders: Holders, k: int, old: PointMemory, now: Now) -> list[Record]:
     alarms, site, image = holders.alarms, holders.site, holders.image
     read = bool(image.bits[k] & np.uint32(kernels.READY | kernels.FIRE))
-    if not old.vote and not old.lost_in_alarm and (read or site.modes[k] != Mode.STATE):
+    if not old.vote and not old.lost_in_alarm and (read or site.modes[k] != _STATE):
         return []  # it never counted: it was disabled or in test, and is read again soon, or was
-    if old.phase != Phase.CLEAR and alarms.phase[k] == Phase.CLEAR:
+    if old.phase != _CLEAR and alarms.phase[k] == _CLEAR:
         # Whether the condition is still there is not known before the point is read.
         alarms.phase[k] = Phase.LIVE
     alarms.lost_in_alarm[k] |= old.lost_in_alarm
-    if old.vote and not alarms.vote[k] and alarms.phase[k] != Phase.CLEAR:
+    if old.vote and not alarms.vote[k] and alarms.phase[k] != _CLEAR:
         alarms.vote[k] = True
         alarms.acked[k] = old.acked
         alarms.order[k] = old.wall_ns

@@ -23,10 +23,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from agent.core import kernels
 from agent.core.image import Image
 from agent.core.site import I8, U4, Bools, Site
-from agent.core.types import Record
+from agent.core.types import Record, record_of
 from config.words import Flag, Lane, Mode
 
 _FIRE = int(Flag.FIRE)
@@ -61,7 +63,8 @@ def point_record(
     gated: bool = False,
 ) -> Record:
     """A point's flags went from change[0] to change[1]."""
-    reads = int(site.ids[k]), int(image.quality[k]), float(image.value[k]), int(image.bits[k])
+    quality, value = int(image.words[k, kernels.QUALITY]), float(image.state[k, kernels.VALUE])
+    reads = int(site.ids[k]), quality, value, image.bits_of(k)
     return _point(site, image, k, change, reads, mono_ns, why, number, gated)
 
 
@@ -70,13 +73,31 @@ def point_records(
     why: str, gated: Bools,
 ) -> list[Record]:  # fmt: skip
     """`point_record` of points [m], with flags [m] before and after."""
-    columns = (site.ids, image.quality, image.value, image.bits)
-    reads = zip(*(column[points].tolist() for column in columns), strict=True)
-    changes = zip(change[0].tolist(), change[1].tolist(), strict=True)
-    return [
-        _point(site, image, k, one, read, mono_ns, why, 0, off)
-        for k, one, read, off in zip(points.tolist(), changes, reads, gated.tolist(), strict=True)
-    ]
+    before, after = change
+    value, bits = image.value[points], image.bits[points]
+    plain = np.isfinite(value) & (bits & np.uint32(kernels.DETAIL) == 0)
+    plain &= site.modes[points] != _STATE
+    fire = ((before ^ after) & np.uint32(_FIRE) != 0) & ~gated
+    columns = (points, site.ids[points], before, after, image.quality[points], value, bits, gated,
+               fire, plain)  # fmt: skip
+    names = site.plan.points.names
+    out: list[Record] = []
+    for k, i, was, now, quality, number, b, off, fires, simple in zip(
+        *(column.tolist() for column in columns), strict=True
+    ):
+        if not simple:
+            reads = i, quality, number, b
+            out.append(_point(site, image, k, (was, now), reads, mono_ns, why, 0, off))
+            continue
+        body = {"id": i, "name": names[k], "from": was, "to": now, "quality": quality,
+                "value": number}  # fmt: skip
+        if why:
+            body["why"] = why
+        if off:
+            body["gated"] = True
+        lane = _FIRE_LANE if fires else _EVENT_LANE
+        out.append(record_of((lane, f"point/{i}", "point", mono_ns, body)))
+    return out
 
 
 def _point(

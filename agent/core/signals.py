@@ -339,14 +339,17 @@ def _hear(s: Signals, state: State, out: Sequence[Record], now_ns: int) -> None:
     s.alarms_heard = state.alarms.count
     if not out:
         return
-    if any(record.lane is _FIRE_LANE for record in out):
+    called, fault = False, s.fault_unseen
+    for lane, _, what, _, body in out:  # thousands, after some orders
+        if lane is _FIRE_LANE:
+            called = True
+        if what != "point":
+            fault = fault or body.get("fault") is True
+        elif body["to"] & _FAULT and not body["from"] & _FAULT:
+            fault = True
+    if called:
         calls.made(s.calls, now_ns)
-    s.fault_unseen = s.fault_unseen or any(
-        record.body["to"] & ~record.body["from"] & _FAULT
-        if record.what == "point"
-        else record.body.get("fault") is True
-        for record in out
-    )
+    s.fault_unseen = fault
 
 
 def _facts(state: State, fire: bool, now_ns: int) -> lamps.Facts:

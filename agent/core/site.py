@@ -17,6 +17,7 @@ U4 = NDArray[np.uint32]
 F8 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+_TELEMETRY = int(Mode.TELEMETRY)  # a number: see agent.core.alarms
 FOREVER_NS = 2**62  # an age that no point reaches
 GATEWAY_KINDS = frozenset({"contact", "manual"})
 """STATE points that are ours to latch: a wire on our input. All others are a panel's own words."""
@@ -52,11 +53,11 @@ class Site:
     zones_of: dict[int, tuple[int, ...]]  # point -> zones, alarm points only
     member_point: I8  # [m] wide: an index of any other width is converted at every use
     member_zone: I8  # [m]
-    zone_with_members: I4  # zones that have members ...
-    zone_start: I8  # ... and where those of each begin: members are ordered by zone
     zone_needed: I8  # [z]
     member_sees: I8  # [m] HEAT, SMOKE, CO or 0
     sees_co: bool  # any of them does
+    zone_together: Bools  # [z] it takes two, and there are two
+    zones_have_windows: bool
     zone_window_ns: I8  # [z] a first knock that stands for longer is fire; FOREVER_NS: never
     zone_trend_fire: Bools  # [z] one trend is fire
     zone_size: I8  # [z] members that can alarm
@@ -85,20 +86,13 @@ def compile_site(plan: Plan) -> Site:
     _, first, row = np.unique(whole, return_index=True, return_inverse=True)
     assert len(ids) == len(modes) == len(device) == len(stale_ns) == n
     stale_ns[stale_ns <= 0] = FOREVER_NS
-    zones_of: dict[int, list[int]] = {}
-    member_point: list[int] = []
-    member_zone: list[int] = []
-    for z, zone in enumerate(plan.zones):
-        for k in dict.fromkeys(zone.points):
-            if modes[k] != Mode.TELEMETRY:
-                zones_of.setdefault(k, []).append(z)
-                member_point.append(k)
-                member_zone.append(z)
+    zones_of, member_point, member_zone = _memberships(plan, modes)
+    zone_needed = np.array([zone.needed for zone in plan.zones], np.int64)
+    zone_size = np.bincount(member_zone, minlength=len(plan.zones))
     device_stale_ns = np.full(len(plan.devices), FOREVER_NS, np.int64)
     np.minimum.at(device_stale_ns, device, stale_ns)
     by_device = np.argsort(device, kind="stable").astype(np.int32)
     present, start = np.unique(device[by_device], return_index=True)
-    zone_with_members, zone_start = np.unique(np.array(member_zone, np.int32), return_index=True)
     ours = np.array([kind in GATEWAY_KINDS for kind in table.kinds], np.bool_)
     return Site(
         plan=plan,
@@ -113,17 +107,17 @@ def compile_site(plan: Plan) -> Site:
         params=np.ascontiguousarray(params),
         rows=prepare(params[first]),
         row=row.astype(np.uint32),
-        zones_of={k: tuple(z) for k, z in zones_of.items()},
-        member_point=np.array(member_point, np.int64),
-        member_zone=np.array(member_zone, np.int64),
-        zone_with_members=zone_with_members,
-        zone_start=zone_start.astype(np.int64),
-        zone_needed=np.array([zone.needed for zone in plan.zones], np.int64),
+        zones_of=zones_of,
+        member_point=member_point,
+        member_zone=member_zone,
+        zone_needed=zone_needed,
         member_sees=np.array([QUANTITIES.get(table.kinds[k], 0) for k in member_point], np.int64),
         sees_co=any(QUANTITIES.get(table.kinds[k]) == CO for k in member_point),
+        zone_together=(zone_needed >= 2) & (zone_size >= 2),
+        zones_have_windows=any(zone.window_ns for zone in plan.zones),
         zone_window_ns=np.array([z.window_ns or FOREVER_NS for z in plan.zones], np.int64),
         zone_trend_fire=np.array([z.trend_fire for z in plan.zones], np.bool_),
-        zone_size=np.bincount(np.array(member_zone, np.int64), minlength=len(plan.zones)),
+        zone_size=zone_size,
         poll_device=tuple(poll.device for poll in plan.polls),
         device_stale_ns=device_stale_ns,
         device_line=np.array([d.line for d in plan.devices], np.int32),
@@ -131,3 +125,16 @@ def compile_site(plan: Plan) -> Site:
         device_start=start.astype(np.int64),
         device_with_points=present.astype(np.int32),
     )
+
+
+def _memberships(plan: Plan, modes: NDArray[np.uint8]) -> tuple[dict[int, tuple[int, ...]], I8, I8]:
+    """Zones of each point that can alarm; points and zones [m] of the memberships, by zone."""
+    zones_of: dict[int, tuple[int, ...]] = {}
+    pairs: list[tuple[int, int]] = []
+    for z, zone in enumerate(plan.zones):
+        for k in dict.fromkeys(zone.points):
+            if modes[k] != _TELEMETRY:
+                zones_of[k] = (*zones_of.get(k, ()), z)
+                pairs.append((k, z))
+    point, zones = np.array(pairs, np.int64).reshape(-1, 2).T
+    return zones_of, np.ascontiguousarray(point), np.ascontiguousarray(zones)

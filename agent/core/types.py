@@ -6,8 +6,10 @@ times as long.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from config.words import Lane
@@ -153,3 +155,8 @@ class Record(NamedTuple):
     what: str
     mono_ns: int
     body: dict[str, Any]
+
+
+record_of: Callable[[tuple[Lane, str, str, int, dict[str, Any]]], Record]
+record_of = partial(tuple.__new__, Record)
+"""A record of its fields in order, for whoever makes a thousand: `Record()` takes twice as long."""

@@ -80,7 +80,7 @@ def head(state: State, now: Now) -> dict[str, Any]:
             for word, flag in FLAG_WORDS.items()
         },
         "stale": int(np.count_nonzero(state.image.bits & np.uint32(kernels.STALE))),
-        "not_ready": int(np.count_nonzero(state.image.quality == Quality.NOT_READY)),
+        "not_ready": int(np.count_nonzero(state.image.quality == int(Quality.NOT_READY))),
         "alarms": len(alarms.order) + others,
         "alarm_count": alarms.count,
         "unacknowledged": signals.unacknowledged(state),
@@ -131,7 +131,7 @@ def shown_flags(state: State) -> np.ndarray[tuple[int], np.dtype[np.uint32]]:
 def shown_qualities(state: State) -> np.ndarray[Any, Any]:
     """Quality of every point as people see it: what was good and is old is stale."""
     quality = state.image.quality
-    stale = ((state.image.bits & np.uint32(kernels.STALE)) != 0) & (quality == Quality.GOOD)
+    stale = ((state.image.bits & np.uint32(kernels.STALE)) != 0) & (quality == int(Quality.GOOD))
     return np.where(stale, np.uint8(Quality.STALE), quality)
 
 

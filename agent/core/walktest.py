@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from agent.core.state import State
 
 _TEST, _DISABLED, _MANUAL = int(Flag.TEST), int(Flag.DISABLED), int(Flag.MANUAL)
+_CLEAR = int(alarms.Phase.CLEAR)  # a number: see agent.core.alarms
 
 
 class Phase(IntEnum):
@@ -180,7 +181,8 @@ def members(state: State, target: str) -> tuple[str, tuple[int, ...]]:
     chosen = np.zeros(len(plan.zones), np.bool_)
     chosen[list(zones)] = True
     inside = dict.fromkeys(site.member_point[chosen.take(site.member_zone)].tolist())
-    points = tuple([k for k in inside if plan.points.kinds[k] != "manual"])
+    kinds = plan.points.kinds
+    points = tuple([k for k in inside if kinds[k] != "manual"])
     if not points:
         return f"{target} has no point that can be tested", ()
     if len(points) > WALK_POINTS_MAX:
@@ -257,7 +259,7 @@ def step(state: State, now: Now) -> list[Record]:
     out: list[Record] = []
     both = np.uint32(_TEST | _DISABLED)
     # Who enables a point of the group that is in alarm has a test alarm of it: nothing rises.
-    standing = (a.phase != alarms.Phase.CLEAR) & (a.gates & both == _TEST) & ~a.vote
+    standing = (a.phase != _CLEAR) & (a.gates & both == _TEST) & ~a.vote
     for k in dict.fromkeys([*rose, *np.flatnonzero(standing).tolist()]):
         if a.gates[k] & _TEST and not a.flags[k] & _DISABLED and k not in walk.alarms:
             walk.alarms[k] = TestAlarm(now.mono_ns, PointPhase.WAITING)
@@ -295,7 +297,7 @@ def _event(state: State, k: int, now: Now) -> PointEvent | None:
     bits = int(state.image.bits[k])
     alarm = state.walk.alarms[k]
     age_ns = now.mono_ns - alarm.since_ns
-    standing = state.alarms.phase[k] != alarms.Phase.CLEAR
+    standing = state.alarms.phase[k] != _CLEAR
     if standing and bits & (kernels.HEAVY | _MANUAL):
         return PointEvent.FAR_ABOVE
     if standing and age_ns >= WALK_RESET_NS + WALK_OUTLAST_NS:
@@ -374,13 +376,11 @@ def _gate(state: State, points: Iterable[int], test: int, now: Now) -> list[Reco
 
 def _zones(state: State) -> None:
     """A zone of which every point that can be tested is in test shows it."""
-    site, gates = state.site, state.alarms.gates
-    tested = gates[site.member_point] & np.uint32(_TEST) != 0
-    z = len(site.zone_needed)
-    some = np.bincount(site.member_zone[tested], minlength=z) > 0
-    state.zones.gates = (state.zones.gates & ~np.uint32(_TEST) | some * np.uint32(_TEST)).astype(
-        np.uint32
-    )
+    site = state.site
+    tested = (state.alarms.gates & np.uint32(_TEST) != 0).take(site.member_point)
+    gates = state.zones.gates & ~np.uint32(_TEST)
+    gates[site.member_zone[tested]] |= np.uint32(_TEST)
+    state.zones.gates = gates
 
 
 def _record(state: State, event: str, why: str, now: Now) -> Record:
@@ -447,7 +447,7 @@ def restore(state: State, kept: Any, now: Now, *, same_boot: bool) -> list[Recor
     standing = walk.points if walk.phase is Phase.RUNNING else tuple(walk.alarms)
     for k, alarm in walk.alarms.items():
         # It has to be read again; until then the alarm stands as it did, and may outlast its reset.
-        if a.phase[k] == alarms.Phase.CLEAR:
+        if a.phase[k] == _CLEAR:
             a.phase[k] = alarms.Phase.LIVE
         a.inner[k] = alarms.TEST_ALARM if alarm.phase is PointPhase.ALARM else 0
     out = _gate(state, standing, _TEST, now)

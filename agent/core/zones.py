@@ -1,7 +1,7 @@
 """Zones: k of n, agreement of trends, and coincidence lost. A second, small pass over members.
 
-It runs only when a point changed, over all memberships at once; the cost grows with members, not
-with changes.
+It runs only when a point changed. One look over all points finds those that are not at rest;
+the rest of the pass is about their memberships, and about zones.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from agent.core import kernels, records
 from agent.core.alarms import CONFIRMED, INVESTIGATED, PUBLISHED, TEST_ALARM, Alarms, Phase
 from agent.core.image import Image
 from agent.core.site import CO, FOREVER_NS, I8, U4, Bools, Site
-from agent.core.types import Record
+from agent.core.types import Record, record_of
 from config.limits import LOST_TOGETHER_NS
 from config.words import Flag
 
@@ -25,7 +25,9 @@ _GATES = np.uint32(Flag.DISABLED | Flag.TEST)
 _DISABLED = np.uint32(Flag.DISABLED)
 _LEVELS = np.uint32(FIRE | PREALARM)
 _LOST = np.uint32(kernels.STALE | kernels.INVALID)
-_NOBODY = np.zeros(0, np.int64)
+_FIRE, _PUBLISHED = np.uint32(FIRE), np.uint32(PUBLISHED)
+_SEEN = np.uint32(PREALARM | SUPERVISORY)
+_CLEAR, _LIVE = int(Phase.CLEAR), int(Phase.LIVE)  # numbers: see agent.core.alarms
 
 
 @dataclass(slots=True)
@@ -63,9 +65,12 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     confirmed by a neighbour that was lost together with it.
     """
     bits = np.ascontiguousarray(image.bits)
+    trends = bits & np.uint32(kernels.TREND)
+    if not (site.sees_co or np.count_nonzero(trends) or np.count_nonzero(alarms.lost_in_alarm)):
+        return {}
     in_service = alarms.flags & _GATES == 0
     lost_rising = alarms.lost_in_alarm & (bits & _LOST != 0)
-    rising = ((bits & np.uint32(kernels.TREND) != 0) | lost_rising) & in_service
+    rising = ((trends != 0) | lost_rising) & in_service
     if not site.sees_co and not rising.any():
         return {}  # levels alone confirm nothing but CO
     over = (rising | ((bits & _LEVELS) != 0)) & in_service
@@ -84,7 +89,7 @@ def agreeing(alarms: Alarms, site: Site, image: Image) -> dict[int, str]:
     alone = trends & site.zone_trend_fire[zone]
     out |= {int(k): "trend" for k in point[alone] if int(k) not in out}
     for k in np.flatnonzero(lost_rising & in_service).tolist():
-        if k not in out and alarms.phase[k] == Phase.CLEAR and _confirmed(alarms, site, image, k):
+        if k not in out and alarms.phase[k] == _CLEAR and _confirmed(alarms, site, image, k):
             out[k] = "lost in alarm"
     return out
 
@@ -110,6 +115,8 @@ def _confirmed(alarms: Alarms, site: Site, image: Image, k: int) -> bool:
 
 def window_over(zones: Zones, site: Site, mono_ns: int) -> bool:
     """Whether a first knock has stood for longer than its zone's window."""
+    if not site.zones_have_windows:
+        return False
     late = mono_ns - zones.knock_ns >= site.zone_window_ns
     return bool((late & (zones.flags & np.uint32(FIRE) == 0)).any())
 
@@ -118,47 +125,42 @@ def evaluate(
     zones: Zones, alarms: Alarms, site: Site, image: Image, mono_ns: int
 ) -> tuple[list[Record], bool]:
     """Recompute every zone: its records, and whether a zone's fire changed (to be persisted)."""
+    members = _stirred(alarms, site, image)
+    point, zone = site.member_point[members], site.member_zone[members]
+    flags, effective, vote = alarms.flags[point], alarms.effective[point], alarms.vote[point]
+    lost = (image.bits[point] & _LOST | flags & _OUT_OF_SERVICE != 0) & ~vote
     z = len(site.zone_needed)
-    point, zone = site.member_point, site.member_zone
-    # Over points first, then one look-up a membership: that is what the pass costs.
-    lost = image.bits & _LOST | alarms.flags & _OUT_OF_SERVICE
-    zones.healthy = _count(((lost == 0) | alarms.vote).take(point), site)
-    voting = np.flatnonzero(alarms.vote.take(point)) if alarms.vote.any() else _NOBODY
-    zones.votes = np.bincount(zone[voting], minlength=z)
-    effective = alarms.effective.take(point)
-    seen = _together(effective, site)
-    # A manual call point, and a fire whose investigation nobody ended, need no second one.
-    sure = voting[effective[voting] & np.uint32(MANUAL | CONFIRMED) != 0]
-    certain = np.bincount(zone[sure], minlength=z)
+    zones.healthy = site.zone_size - np.bincount(zone[lost], minlength=z)
+    zones.votes = np.bincount(zone[vote], minlength=z)
     # A detector that is not ready yet still counts in n: start-up must not weaken coincidence.
     needed = np.maximum(1, np.minimum(site.zone_needed, zones.healthy))
-    was = zones.flags & np.uint32(FIRE) != 0
+    before = zones.flags
+    was = before & _FIRE != 0
     latched = was | zones.recalled
     zones.recalled = np.zeros(z, np.bool_)
-    fire = (zones.votes > 0) & ((zones.votes >= needed) | latched | (certain > 0))
-    live = voting[alarms.phase[point[voting]] == Phase.LIVE]
-    present = np.bincount(zone[live], minlength=z) > 0
-    zones.knock_ns = np.where(present, np.minimum(zones.knock_ns, mono_ns), FOREVER_NS)
-    fire |= present & (mono_ns - zones.knock_ns >= site.zone_window_ns)
-    pre = seen & np.uint32(PREALARM) != 0
-    supervisory = seen & np.uint32(SUPERVISORY) != 0
-    alone = (site.zone_needed >= 2) & (site.zone_size >= 2)
-    alone &= (zones.healthy == 1) | ((zones.healthy == 0) & zones.coincidence_lost)
-    enabled = zones.gates & _DISABLED == 0
-    fire &= enabled | latched  # a disabled zone comes into no alarm, and leaves none
-    after = (
-        fire * np.uint32(FIRE)
-        | ((pre | ((zones.votes > 0) & ~fire)) & enabled) * np.uint32(PREALARM)
-        | (supervisory & enabled) * np.uint32(SUPERVISORY)
-        | alone * np.uint32(FAULT)
-        | zones.gates
-        | _inner(alarms, site)
-    ).astype(np.uint32)
-    before = zones.flags
+    enough = latched.copy()
+    # A manual call point, and a fire whose investigation nobody ended, need no second one.
+    enough[zone[vote & (effective & np.uint32(MANUAL | CONFIRMED) != 0)]] = True
+    fire = (zones.votes >= needed) | (enough & (zones.votes > 0))
+    if site.zones_have_windows:
+        live = zone[vote & (alarms.phase[point] == _LIVE)]
+        fire |= _stands_for_long(zones, site, live, mono_ns)
+    disabled = np.flatnonzero(zones.gates & _DISABLED)
+    fire[disabled] &= latched[disabled]  # a disabled zone comes into no alarm, and leaves none
+    alone = site.zone_together & (zones.healthy <= 1)
+    alone &= (zones.healthy == 1) | zones.coincidence_lost
+    after = zones.gates.copy()
+    after[zone[effective & np.uint32(PREALARM) != 0]] |= np.uint32(PREALARM)
+    after |= ((zones.votes > 0) & ~fire) * np.uint32(PREALARM)
+    after[zone[effective & np.uint32(SUPERVISORY) != 0]] |= np.uint32(SUPERVISORY)
+    after[disabled] = zones.gates[disabled]
+    after[fire] |= _FIRE
+    after[alone] |= np.uint32(FAULT)
+    inner = alarms.inner[point]
+    if inner.any():
+        _mark_inner(after, zone, inner, vote)
     zones.flags = after
-    out = _records(
-        zones, site, before & np.uint32(PUBLISHED), after & np.uint32(PUBLISHED), mono_ns
-    )
+    out = _records(zones, site, before, after, mono_ns)
     out.extend(
         _coincidence(zones, site, i, bool(alone[i]), mono_ns)
         for i in np.flatnonzero(alone != zones.coincidence_lost).tolist()
@@ -167,47 +169,44 @@ def evaluate(
     return out, bool((fire != was).any())
 
 
-def _count(members: Bools, site: Site) -> I8:
-    """How many of the members, [m], each zone has, [z]."""
-    out = np.zeros(len(site.zone_needed), np.int64)
-    if members.size:
-        out[site.zone_with_members] = np.add.reduceat(members, site.zone_start, dtype=np.int64)
-    return out
+def _stirred(alarms: Alarms, site: Site, image: Image) -> I8:
+    """The memberships that a zone must look at: of points that are lost, out of service, or seen.
+
+    One pass over the points and one over the memberships; few are left of both.
+    """
+    stirred = image.bits & _LOST
+    stirred |= alarms.flags & _OUT_OF_SERVICE
+    stirred |= alarms.effective & _SEEN
+    stirred |= alarms.inner
+    return np.flatnonzero(((stirred != 0) | alarms.vote).take(site.member_point))
 
 
-def _together(flags: U4, site: Site) -> U4:
-    """Flags of the members, [m], or-ed by zone, [z]."""
-    out = np.zeros(len(site.zone_needed), np.uint32)
-    if flags.size:
-        out[site.zone_with_members] = np.bitwise_or.reduceat(flags, site.zone_start)
-    return out
+def _stands_for_long(zones: Zones, site: Site, live: I8, mono_ns: int) -> Bools:
+    """[z] where a first knock is fire by now. live: the zones with a fire that is there."""
+    present = np.zeros(len(site.zone_needed), np.bool_)
+    present[live] = True
+    zones.knock_ns = np.where(present, np.minimum(zones.knock_ns, mono_ns), FOREVER_NS)
+    return present & (mono_ns - zones.knock_ns >= site.zone_window_ns)
 
 
-def _inner(alarms: Alarms, site: Site) -> U4:
-    """What the zones' points are in that only effects see, [z]; DELAY is seen by all."""
-    z = len(site.zone_needed)
-    out = np.zeros(z, np.uint32)
-    if not alarms.inner.any():
-        return out
-    point, zone = site.member_point, site.member_zone
-    held = alarms.vote[point] & (alarms.inner[point] & np.uint32(INVESTIGATED) != 0)
-    tested = alarms.inner[point] & np.uint32(TEST_ALARM) != 0
-    out[zone[held]] |= np.uint32(INVESTIGATED | int(Flag.DELAY))
-    out[zone[tested]] |= np.uint32(TEST_ALARM)
-    return out
+def _mark_inner(flags: U4, zone: I8, inner: U4, vote: Bools) -> None:
+    """What points [m] of zones [m] are in that only effects see; DELAY is seen by all."""
+    held = zone[vote & (inner & np.uint32(INVESTIGATED) != 0)]
+    flags[held] |= np.uint32(INVESTIGATED | int(Flag.DELAY))
+    flags[zone[inner & np.uint32(TEST_ALARM) != 0]] |= np.uint32(TEST_ALARM)
 
 
 def _records(zones: Zones, site: Site, before: U4, after: U4, mono_ns: int) -> list[Record]:
-    """Of zones whose flags changed, [z] before and after."""
-    new = np.flatnonzero(before ^ after)
-    columns = (new, before[new], after[new], zones.votes[new], site.zone_needed[new],
-               zones.healthy[new])  # fmt: skip
-    out = []
+    """Of zones whose published flags changed, [z] before and after."""
+    new = np.flatnonzero((before ^ after) & _PUBLISHED)
+    columns = (new, before[new] & _PUBLISHED, after[new] & _PUBLISHED, zones.votes[new],
+               site.zone_needed[new], zones.healthy[new])  # fmt: skip
+    out, plans = [], site.plan.zones
     for z, was, now, votes, needed, healthy in zip(*(c.tolist() for c in columns), strict=True):
-        name = site.plan.zones[z].name
+        name = plans[z].name
         body = {"name": name, "from": was, "to": now, "votes": votes, "needed": needed,
                 "healthy": healthy}  # fmt: skip
-        out.append(Record(records.lane_of(was, now), f"zone/{name}", "zone", mono_ns, body))
+        out.append(record_of((records.lane_of(was, now), f"zone/{name}", "zone", mono_ns, body)))
     return out
 
 

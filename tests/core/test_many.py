@@ -44,6 +44,7 @@ def building(seed: int) -> World:
     a.flags[:] = rng.choice([0, int(Flag.FIRE), int(Flag.FAULT)], N)
     a.order.update({k: k * S for k in np.flatnonzero(a.vote).tolist()})
     a.silenced = bool(rng.random() < 0.5)
+    image.state[:, kernels.VALUE] = rng.choice([np.nan, 20.0, 60.0], N)
     return world
 
 

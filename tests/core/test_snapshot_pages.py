@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import cbor2
+import pytest
 from core_world import POINTS, World, plan_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,3 +49,15 @@ def test_kept_parts_give_the_same_bytes(steps: list[tuple[str, int]]) -> None:
         assert data == cbor2.dumps(cbor2.loads(data), canonical=True)
         rows = cbor2.loads(data)["points"]
         assert [row[0] for row in rows][: len(a.order)] == [int(site.ids[k]) for k in a.order]
+
+
+@pytest.mark.parametrize(
+    "wall_ns", [0, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**63 - 1]
+)
+def test_a_time_of_any_size_is_kept_in_the_shortest_form(wall_ns: int) -> None:
+    state = World().state
+    a = state.alarms
+    a.phase[0], a.vote[0], a.order[0] = 1, True, wall_ns
+    data = memory.encode(state.boot_id, a, state.zones, state.book, state.site)
+    assert data == cbor2.dumps(cbor2.loads(data), canonical=True)
+    assert [point.wall_ns for point in memory.decode(data).points] == [wall_ns]
