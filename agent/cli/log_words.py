@@ -17,7 +17,7 @@ _PLAIN = (
     "text",
     "why",
     "how",
-)  # words of the gateway, or that people gave
+)  # of the gateway, or of people
 
 _TYPED = {  # by people, here or in the site file: as it is
     ("operator", "why"), ("disablement", "why"), ("classification", "why"), ("effect", "text"),
