@@ -154,4 +154,9 @@ TEXTS: tuple[Pair, ...] = (
         "key {kid} belongs to {gateway}, the batch says {said}",
         "密钥 {kid} 属于 {gateway}，批次声称 {said}",
     ),
+    (
+        "it counts its epochs from {ordinal} again and was at {newest}: an older copy of its "
+        "record was put back, or its key is in two places",
+        "纪元从 {ordinal} 重新计数，而此前已到 {newest}：恢复了旧的记录副本，或密钥存在于两处",
+    ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 import tempfile
 from pathlib import Path
@@ -19,7 +18,6 @@ from agent.cli.language import BY_LOCALE, tongue
 from agent.commission.lines import ToolError
 from agent.commission.point_table import Target, fragment
 from agent.commission.probe import texts
-from agent.uplink import audit, history
 from config.messages import Pair
 from config.profiles import DIRECTORY
 
@@ -50,13 +48,6 @@ def test_both_languages_have_the_same_placeholders(table: dict[str, Pair]) -> No
             {field for _, field, _, _ in Formatter().parse(text) if field} for text in pair
         )
         assert english == chinese, key
-
-
-def test_whatever_verify_finds_has_a_word() -> None:
-    source = "".join(Path(str(m.__file__)).read_text() for m in (audit, history))
-    codes = set(re.findall(r'(?:Finding\(|_find\(batch, |_refuse\(batch, )"(\w+)"', source))
-    assert len(codes) >= 9
-    assert {f"code.{code}" for code in codes} == {k for k in desk_words.TEXTS if k[:5] == "code."}
 
 
 def test_what_an_installer_reads_first_is_in_chinese(tmp_path: Path) -> None:
